@@ -1,0 +1,1 @@
+//! graphopt: a tensor-graph optimiser.

@@ -1,0 +1,2 @@
+//! The `graphopt` program.
+fn main() {}
