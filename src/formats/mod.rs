@@ -1,0 +1,3 @@
+//! Reading and writing graphs and tensors.
+
+pub mod model;
