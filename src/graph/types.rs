@@ -63,3 +63,19 @@ impl fmt::Debug for TensorType {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// What is known of a value before anything runs.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Facts {
+    /// Its type; `None` below an operator that is not understood.
+    pub ty: Option<TensorType>,
+    /// Elements of a small integer or boolean tensor, row-major, one expression each (booleans as 0 and 1).
+    pub elements: Option<Arc<[Dim]>>,
+}
+
+impl Facts {
+    /// Facts that state a type only.
+    pub fn typed(ty: TensorType) -> Facts {
+        Facts { ty: Some(ty), elements: None }
+    }
+}
