@@ -159,6 +159,10 @@ pub fn set_threads(count: usize) -> usize {
 }
 
 /// How many threads libtorch uses within one operator.
+///
+/// ```
+/// assert!(graphopt::runtime::threads() >= 1);
+/// ```
 #[must_use]
 pub fn threads() -> usize {
     usize::try_from(tch::get_num_threads()).unwrap_or(1)
@@ -243,7 +247,11 @@ mod tests {
     fn a_missing_library_is_named_with_the_way_out() {
         let message = "libcudnn.so.9: cannot open shared object file: No such file or directory";
         let error = DeviceError::NoCuda(NoCuda::MissingLibrary(message.to_owned()));
-        insta::assert_snapshot!(error.to_string(), @"");
+        assert_eq!(
+            error.to_string(),
+            "no CUDA device: libcudnn.so.9: cannot open shared object file: No such file or directory; \
+             `cargo xtask setup --cuda` adds the CUDA libraries"
+        );
     }
 
     #[test]

@@ -29,8 +29,7 @@ pub fn run(repo: &Repo, root: Option<&Path>) -> Result<ExitCode> {
     fs::rename(&new, &installed).map_err(|e| Fault::file("write", &installed, &e))?;
     eprintln!("installed {}", installed.display());
 
-    let on_path =
-        env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir == bin));
+    let on_path = env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir == bin));
     if !on_path {
         eprintln!("hint: {} is not on the PATH", bin.display());
     }
@@ -39,23 +38,19 @@ pub fn run(repo: &Repo, root: Option<&Path>) -> Result<ExitCode> {
 
 /// Where `cargo install` would put it.
 fn default_root() -> Result<PathBuf> {
-    let named = ["CARGO_INSTALL_ROOT", "CARGO_HOME"]
-        .iter()
-        .find_map(|name| env::var_os(name).filter(|v| !v.is_empty()));
+    let named =
+        ["CARGO_INSTALL_ROOT", "CARGO_HOME"].iter().find_map(|name| env::var_os(name).filter(|v| !v.is_empty()));
     match (named, env::var_os("HOME")) {
         (Some(root), _) => Ok(root.into()),
         (None, Some(home)) => Ok(PathBuf::from(home).join(".cargo")),
-        (None, None) => Err(Fault::user(
-            "neither CARGO_HOME nor HOME is set; name a folder with --root",
-        )),
+        (None, None) => Err(Fault::user("neither CARGO_HOME nor HOME is set; name a folder with --root")),
     }
 }
 
 /// Replaces `to` by the libraries of this libtorch and the NVIDIA libraries beside it, laid out alike (they find each
 /// other by relative paths).
 fn install_libraries(libtorch: &Libtorch, to: &Path) -> Result<()> {
-    let from =
-        fs::canonicalize(&libtorch.dir).map_err(|e| Fault::file("read", &libtorch.dir, &e))?;
+    let from = fs::canonicalize(&libtorch.dir).map_err(|e| Fault::file("read", &libtorch.dir, &e))?;
     let new = to.with_extension("new");
     libtorch::remove(&new)?;
     link_libraries(&from.join("lib"), &new.join("torch/lib"))?;
@@ -74,19 +69,13 @@ fn install_libraries(libtorch: &Libtorch, to: &Path) -> Result<()> {
 }
 
 fn link_libraries(from: &Path, to: &Path) -> Result<()> {
-    link_tree(from, to, &|name| {
-        name.contains(".so") || name.ends_with(".dylib")
-    })
+    link_tree(from, to, &|name| name.contains(".so") || name.ends_with(".dylib"))
 }
 
 /// Hard links (which stay when the original is deleted and take no space) where the file system allows, copies elsewhere.
 fn link_tree(from: &Path, to: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
     for path in list(from)? {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let target = to.join(&name);
         if path.is_dir() {
             link_tree(&path, &target, wanted)?;

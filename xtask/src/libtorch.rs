@@ -59,18 +59,11 @@ pub fn ensure(repo: &Repo) -> Result<Libtorch> {
         return Ok(Libtorch { dir });
     }
     let python = Python::find()?;
-    let installed = python
-        .ask(INSTALLED, &[])
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from);
+    let installed = python.ask(INSTALLED, &[]).filter(|path| !path.is_empty()).map(PathBuf::from);
     if let Some(installed) = installed.filter(|path| check(path).is_ok()) {
-        eprintln!(
-            "using the PyTorch 2.11 that is installed in {}",
-            installed.display()
-        );
+        eprintln!("using the PyTorch 2.11 that is installed in {}", installed.display());
         clear(&home)?;
-        std::os::unix::fs::symlink(&installed, &dir)
-            .map_err(|e| Fault::file("create the link", &dir, &e))?;
+        std::os::unix::fs::symlink(&installed, &dir).map_err(|e| Fault::file("create the link", &dir, &e))?;
     } else {
         fetch_cpu(repo, &python)?;
     }
@@ -112,26 +105,16 @@ pub fn ensure_cuda(repo: &Repo) -> Result<Libtorch> {
     if loads_cuda(&python, &libtorch.dir) {
         return Ok(libtorch);
     }
-    Err(Fault::user(format!(
-        "the CUDA libraries are in {} but do not load on this machine",
-        home.display()
-    )))
+    Err(Fault::user(format!("the CUDA libraries are in {} but do not load on this machine", home.display())))
 }
 
 /// The folder in LIBTORCH, unless it is the one that our own cargo configuration sets.
 fn named_by_user(repo: &Repo) -> Result<Option<PathBuf>> {
-    let Some(named) = env::var_os("LIBTORCH")
-        .filter(|v| !v.is_empty())
-        .map(PathBuf::from)
-    else {
+    let Some(named) = env::var_os("LIBTORCH").filter(|v| !v.is_empty()).map(PathBuf::from) else {
         return Ok(None);
     };
     let ours = repo.libtorch_home().join("torch");
-    if named == ours
-        || fs::canonicalize(&named)
-            .ok()
-            .is_some_and(|p| fs::canonicalize(&ours).ok() == Some(p))
-    {
+    if named == ours || fs::canonicalize(&named).ok().is_some_and(|p| fs::canonicalize(&ours).ok() == Some(p)) {
         return Ok(None);
     }
     let dir = std::path::absolute(&named).map_err(|e| Fault::file("find", &named, &e))?;
@@ -141,34 +124,20 @@ fn named_by_user(repo: &Repo) -> Result<Option<PathBuf>> {
 
 /// Whether a folder holds the library and the headers of libtorch 2.11.
 fn check(dir: &Path) -> Result<()> {
-    let library = if cfg!(target_os = "macos") {
-        "lib/libtorch_cpu.dylib"
-    } else {
-        "lib/libtorch_cpu.so"
-    };
+    let library = if cfg!(target_os = "macos") { "lib/libtorch_cpu.dylib" } else { "lib/libtorch_cpu.so" };
     if !dir.join(library).exists() {
-        return Err(Fault::user(format!(
-            "{} is no libtorch: it has no {library}",
-            dir.display()
-        )));
+        return Err(Fault::user(format!("{} is no libtorch: it has no {library}", dir.display())));
     }
     let header = dir.join("include/torch/headeronly/version.h");
     let text = fs::read_to_string(&header).map_err(|_| {
-        Fault::user(format!(
-            "{} is not libtorch 2.11: its headers do not state that version",
-            dir.display()
-        ))
+        Fault::user(format!("{} is not libtorch 2.11: its headers do not state that version", dir.display()))
     })?;
     match version(&text) {
         Some((2, 11)) => Ok(()),
-        Some((major, minor)) => Err(Fault::user(format!(
-            "{} is libtorch {major}.{minor}, 2.11 is needed",
-            dir.display()
-        ))),
-        None => Err(Fault::user(format!(
-            "{} does not state a version",
-            header.display()
-        ))),
+        Some((major, minor)) => {
+            Err(Fault::user(format!("{} is libtorch {major}.{minor}, 2.11 is needed", dir.display())))
+        }
+        None => Err(Fault::user(format!("{} does not state a version", header.display()))),
     }
 }
 
@@ -177,14 +146,10 @@ fn version(header: &str) -> Option<(u32, u32)> {
     let number = |name: &str| {
         header.lines().find_map(|line| {
             let mut words = line.split_whitespace();
-            (words.next() == Some("#define") && words.next() == Some(name))
-                .then(|| words.next()?.parse().ok())?
+            (words.next() == Some("#define") && words.next() == Some(name)).then(|| words.next()?.parse().ok())?
         })
     };
-    Some((
-        number("TORCH_VERSION_MAJOR")?,
-        number("TORCH_VERSION_MINOR")?,
-    ))
+    Some((number("TORCH_VERSION_MAJOR")?, number("TORCH_VERSION_MINOR")?))
 }
 
 /// Whether `.libtorch/torch` is our link to an installed PyTorch.
@@ -216,12 +181,7 @@ fn lock(home: &Path) -> Result<File> {
 fn loads_cuda(python: &Python, dir: &Path) -> bool {
     let library = dir.join("lib/libtorch_cuda.so");
     library.exists()
-        && python
-            .ask(
-                "import ctypes, sys; ctypes.CDLL(sys.argv[1])",
-                &[&library.to_string_lossy()],
-            )
-            .is_some()
+        && python.ask("import ctypes, sys; ctypes.CDLL(sys.argv[1])", &[&library.to_string_lossy()]).is_some()
 }
 
 /// Takes away everything that an earlier set-up made; downloaded wheels stay, they are checked before they are used.
@@ -245,11 +205,7 @@ fn fetch(repo: &Repo, python: &Python, set: &Set) -> Result<()> {
     let home = repo.libtorch_home();
     python.require_pip()?;
     python.require_disk(&home, set.disk)?;
-    eprintln!(
-        "fetching libtorch 2.11 ({} wheels) into {}",
-        set.name,
-        home.display()
-    );
+    eprintln!("fetching libtorch 2.11 ({} wheels) into {}", set.name, home.display());
 
     let (wheels, scratch) = (home.join("wheels"), home.join("scratch"));
     remove(&scratch)?;
@@ -259,22 +215,8 @@ fn fetch(repo: &Repo, python: &Python, set: &Set) -> Result<()> {
     let requirements = repo.root.join(set.requirements);
     let (requirements, dest) = (requirements.to_string_lossy(), wheels.to_string_lossy());
     // The libraries are the same in the wheel for every Python, so that one hash serves all.
-    let mut args = vec![
-        "download",
-        "--no-deps",
-        "--require-hashes",
-        "--only-binary=:all:",
-        "--python-version",
-        "3.12",
-    ];
-    args.extend([
-        "--implementation",
-        "cp",
-        "-r",
-        &requirements,
-        "--dest",
-        &dest,
-    ]);
+    let mut args = vec!["download", "--no-deps", "--require-hashes", "--only-binary=:all:", "--python-version", "3.12"];
+    args.extend(["--implementation", "cp", "-r", &requirements, "--dest", &dest]);
     for tag in platform_tags()? {
         args.extend(["--platform", tag]);
     }
@@ -284,20 +226,13 @@ fn fetch(repo: &Repo, python: &Python, set: &Set) -> Result<()> {
         "libtorch could not be downloaded (pip says why above); running the same command again goes on from here",
     )?;
 
-    let mut files: Vec<PathBuf> = list(&wheels)?
-        .into_iter()
-        .filter(|p| p.extension().is_some_and(|e| e == "whl"))
-        .collect();
+    let mut files: Vec<PathBuf> =
+        list(&wheels)?.into_iter().filter(|p| p.extension().is_some_and(|e| e == "whl")).collect();
     files.sort();
     eprintln!("unpacking");
     let unpacking = home.join("unpacking");
     remove(&unpacking)?;
-    let status = python
-        .command()
-        .args(["-c", UNPACK])
-        .arg(&unpacking)
-        .args(&files)
-        .status();
+    let status = python.command().args(["-c", UNPACK]).arg(&unpacking).args(&files).status();
     if !status.is_ok_and(|s| s.success()) {
         return Err(Fault::user(
             "libtorch could not be unpacked (Python says why above); running the same command again repairs it",
@@ -307,15 +242,10 @@ fn fetch(repo: &Repo, python: &Python, set: &Set) -> Result<()> {
     for dir in list(&unpacking)? {
         let name = dir.file_name().unwrap_or_default().to_os_string();
         let is_licence = name.to_string_lossy().ends_with(".dist-info");
-        let to = if is_licence {
-            home.join("licences").join(&name)
-        } else {
-            home.join(&name)
-        };
+        let to = if is_licence { home.join("licences").join(&name) } else { home.join(&name) };
         merge(&dir, &to)?;
     }
-    fs::write(stamp(&home, set), set.pins)
-        .map_err(|e| Fault::file("write", &stamp(&home, set), &e))?;
+    fs::write(stamp(&home, set), set.pins).map_err(|e| Fault::file("write", &stamp(&home, set), &e))?;
     for dir in [&unpacking, &wheels, &scratch] {
         remove(dir)?;
     }
@@ -341,11 +271,7 @@ fn platform_tags() -> Result<&'static [&'static str]> {
             "manylinux_2_17_aarch64",
             "manylinux2014_aarch64",
         ]),
-        ("macos", "aarch64") => Ok(&[
-            "macosx_14_0_arm64",
-            "macosx_12_0_arm64",
-            "macosx_11_0_arm64",
-        ]),
+        ("macos", "aarch64") => Ok(&["macosx_14_0_arm64", "macosx_12_0_arm64", "macosx_11_0_arm64"]),
         (os, arch) => Err(Fault::user(format!(
             "there is no libtorch 2.11 wheel for {arch} {os}; build or install one and set LIBTORCH to its folder"
         ))),
@@ -355,9 +281,7 @@ fn platform_tags() -> Result<&'static [&'static str]> {
 /// Moves a tree onto another, file by file where folders meet.
 fn merge(from: &Path, to: &Path) -> Result<()> {
     if to.is_dir() && from.is_dir() {
-        return list(from)?
-            .iter()
-            .try_for_each(|path| merge(path, &to.join(path.file_name().unwrap_or_default())));
+        return list(from)?.iter().try_for_each(|path| merge(path, &to.join(path.file_name().unwrap_or_default())));
     }
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).map_err(|e| Fault::file("create", parent, &e))?;
@@ -368,9 +292,7 @@ fn merge(from: &Path, to: &Path) -> Result<()> {
 /// What is in a folder, in the order of the names.
 pub fn list(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir).map_err(|e| Fault::file("read", dir, &e))?;
-    let mut paths: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
     Ok(paths)
 }
@@ -399,44 +321,25 @@ mod tests {
     #[test]
     fn trees_meet_file_by_file() {
         let root = env::temp_dir().join(format!("graphopt-xtask-merge-{}", std::process::id()));
-        for file in [
-            "from/lib/new.so",
-            "from/lib/both.so",
-            "to/lib/old.so",
-            "to/lib/both.so",
-        ] {
+        for file in ["from/lib/new.so", "from/lib/both.so", "to/lib/old.so", "to/lib/both.so"] {
             let path = root.join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, file).unwrap();
         }
         merge(&root.join("from"), &root.join("to")).unwrap();
-        let names: Vec<_> = list(&root.join("to/lib"))
-            .unwrap()
-            .iter()
-            .map(|p| fs::read_to_string(p).unwrap())
-            .collect();
+        let names: Vec<_> =
+            list(&root.join("to/lib")).unwrap().iter().map(|p| fs::read_to_string(p).unwrap()).collect();
         fs::remove_dir_all(&root).unwrap();
-        assert_eq!(
-            names,
-            ["from/lib/both.so", "from/lib/new.so", "to/lib/old.so"]
-        );
+        assert_eq!(names, ["from/lib/both.so", "from/lib/new.so", "to/lib/old.so"]);
     }
 
     #[test]
     fn every_pin_has_a_hash() {
         for set in [&CPU, &CUDA] {
             let pins = set.pins.replace("\\\n", "");
-            let mut lines = pins
-                .lines()
-                .filter(|line| !line.starts_with('#'))
-                .peekable();
+            let mut lines = pins.lines().filter(|line| !line.starts_with('#')).peekable();
             assert!(lines.peek().is_some());
-            lines.for_each(|line| {
-                assert!(
-                    line.contains("==") && line.contains("--hash=sha256:"),
-                    "{line}"
-                )
-            });
+            lines.for_each(|line| assert!(line.contains("==") && line.contains("--hash=sha256:"), "{line}"));
         }
     }
 }

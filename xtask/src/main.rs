@@ -65,11 +65,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
                 [flag] if flag == "--cuda" => true,
                 _ => return Err(unknown("setup", rest)),
             };
-            let libtorch = if cuda {
-                libtorch::ensure_cuda(&repo)?
-            } else {
-                libtorch::ensure(&repo)?
-            };
+            let libtorch = if cuda { libtorch::ensure_cuda(&repo)? } else { libtorch::ensure(&repo)? };
             eprintln!("libtorch is ready in {}", libtorch.dir.display());
             Ok(ExitCode::SUCCESS)
         }
@@ -79,9 +75,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             [flag, dir] if flag == "--root" => install::run(&repo, Some(dir.as_ref())),
             _ => Err(unknown("install", rest)),
         },
-        _ => Err(Fault::user(format!(
-            "there is no task `{task}`; `cargo xtask help` lists them"
-        ))),
+        _ => Err(Fault::user(format!("there is no task `{task}`; `cargo xtask help` lists them"))),
     }
 }
 
@@ -93,8 +87,5 @@ fn run(repo: &Repo, args: &[String]) -> Result<ExitCode> {
 }
 
 fn unknown(task: &str, rest: &[String]) -> Fault {
-    Fault::user(format!(
-        "`cargo xtask {task}` does not take `{}`; see `cargo xtask help`",
-        rest.join(" ")
-    ))
+    Fault::user(format!("`cargo xtask {task}` does not take `{}`; see `cargo xtask help`", rest.join(" ")))
 }

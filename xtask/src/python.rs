@@ -21,22 +21,10 @@ impl Python {
     /// A Python that the tests' pinned packages exist for.
     pub fn find_for_tests() -> Result<Self> {
         Self::find_among(
-            &[
-                "python3",
-                "python",
-                "python3.14",
-                "python3.13",
-                "python3.12",
-                "python3.11",
-                "python3.10",
-            ],
+            &["python3", "python", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"],
             10,
         )
-        .ok_or_else(|| {
-            Fault::user(
-                "the tests compare with ONNX Runtime and need a Python 3.10 or newer on the PATH",
-            )
-        })
+        .ok_or_else(|| Fault::user("the tests compare with ONNX Runtime and need a Python 3.10 or newer on the PATH"))
     }
 
     fn find_among(names: &[&str], least_minor: u32) -> Option<Self> {
@@ -44,9 +32,7 @@ impl Python {
         names
             .iter()
             .find(|name| answers(Command::new(name).args(["-c", &check])))
-            .map(|name| Self {
-                program: (*name).to_owned(),
-            })
+            .map(|name| Self { program: (*name).to_owned() })
     }
 
     pub fn command(&self) -> Command {
@@ -55,18 +41,9 @@ impl Python {
 
     /// What a piece of Python prints, or `None` if it fails.
     pub fn ask(&self, code: &str, args: &[&str]) -> Option<String> {
-        let output = self
-            .command()
-            .args(["-c", code])
-            .args(args)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let output =
+            self.command().args(["-c", code]).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     /// pip with the given arguments. Its progress bar goes to stderr; its temporary files go to `scratch`, because
@@ -83,11 +60,7 @@ impl Python {
             .stdin(Stdio::null())
             .stdout(Stdio::from(std::io::stderr()));
         let status = command.status().map_err(|e| cannot_start(&command, &e))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(Fault::user(failure))
-        }
+        if status.success() { Ok(()) } else { Err(Fault::user(failure)) }
     }
 
     pub fn require_pip(&self) -> Result<()> {
@@ -102,10 +75,8 @@ impl Python {
 
     /// Refuses early when the disk of `dir` has fewer free bytes than the next step needs.
     pub fn require_disk(&self, dir: &Path, needed: u64) -> Result<()> {
-        let free = self.ask(
-            "import shutil, sys; print(shutil.disk_usage(sys.argv[1]).free)",
-            &[&dir.to_string_lossy()],
-        );
+        let free =
+            self.ask("import shutil, sys; print(shutil.disk_usage(sys.argv[1]).free)", &[&dir.to_string_lossy()]);
         match free.and_then(|bytes| bytes.parse::<u64>().ok()) {
             Some(free) if free < needed => Err(Fault::user(format!(
                 "too little disk space in {}: libtorch needs {:.1} GB while it is unpacked and {:.1} GB are free",

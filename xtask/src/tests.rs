@@ -22,23 +22,12 @@ pub fn run(repo: &Repo, args: &[String]) -> Result<ExitCode> {
     };
     if has_component(repo, "fmt")? {
         step("format");
-        tools::run(
-            cargo().args(["fmt", "--all", "--check"]),
-            "the format check",
-        )?;
+        tools::run(cargo().args(["fmt", "--all", "--check"]), "the format check")?;
     }
     if has_component(repo, "clippy")? {
         step("lints");
         tools::run(
-            cargo().args([
-                "clippy",
-                "--release",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]),
+            cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]),
             "the lint check",
         )?;
     }
@@ -47,11 +36,7 @@ pub fn run(repo: &Repo, args: &[String]) -> Result<ExitCode> {
     test.args(["test", "--release", "--workspace"]).args(args);
     // What `cargo test` prints is the data of this command: it stays on stdout.
     let status = test.status().map_err(|e| tools::cannot_start(&test, &e))?;
-    if status.success() {
-        Ok(ExitCode::SUCCESS)
-    } else {
-        Err(Fault::program("a test", status))
-    }
+    if status.success() { Ok(ExitCode::SUCCESS) } else { Err(Fault::program("a test", status)) }
 }
 
 fn step(name: &str) {
@@ -61,11 +46,7 @@ fn step(name: &str) {
 /// Whether a part of the Rust toolchain is there. A user may do without, CI (which sets `CI`) may not.
 fn has_component(repo: &Repo, name: &str) -> Result<bool> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    if answers(
-        Command::new(cargo)
-            .current_dir(&repo.root)
-            .args([name, "--version"]),
-    ) {
+    if answers(Command::new(cargo).current_dir(&repo.root).args([name, "--version"])) {
         return Ok(true);
     }
     let hint = format!("`cargo {name}` is not installed (`rustup component add {name}`)");
@@ -90,33 +71,21 @@ fn python_for_tests(repo: &Repo) -> Result<PathBuf> {
     eprintln!("making the tests' Python environment in {}", venv.display());
     remove(&venv)?;
     // Without its own pip: Debian splits that off, and the host's pip can install into any folder.
-    tools::run(
-        host.command()
-            .args(["-m", "venv", "--without-pip"])
-            .arg(&venv),
-        "making a Python environment",
-    )?;
-    let site = Python {
-        program: python.to_string_lossy().into_owned(),
-    }
-    .ask(
-        "import sysconfig; print(sysconfig.get_path('purelib'))",
-        &[],
-    )
-    .ok_or_else(|| Fault::user(format!("{} does not run", python.display())))?;
+    tools::run(host.command().args(["-m", "venv", "--without-pip"]).arg(&venv), "making a Python environment")?;
+    let site = Python { program: python.to_string_lossy().into_owned() }
+        .ask("import sysconfig; print(sysconfig.get_path('purelib'))", &[])
+        .ok_or_else(|| Fault::user(format!("{} does not run", python.display())))?;
     let scratch = venv.join("scratch");
     fs::create_dir_all(&scratch).map_err(|e| Fault::file("create", &scratch, &e))?;
     let requirements = repo.root.join(REQUIREMENTS);
     let requirements = requirements.to_string_lossy();
-    let mut args = vec![
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--only-binary=:all:",
-    ];
+    let mut args = vec!["install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"];
     args.extend(["--target", &site, "-r", &requirements]);
-    host.pip(&args, &scratch, "the tests' Python packages could not be installed (pip says why above); run the same command again")?;
+    host.pip(
+        &args,
+        &scratch,
+        "the tests' Python packages could not be installed (pip says why above); run the same command again",
+    )?;
     remove(&scratch)?;
     fs::write(&stamp, PINS).map_err(|e| Fault::file("write", &stamp, &e))?;
     Ok(python)
