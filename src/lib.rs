@@ -3,6 +3,10 @@
 //! The folders of `src/` are layers, each using only those above it in this list.
 #![warn(missing_docs)]
 
-pub mod formats;
 pub mod graph;
+
+pub mod formats;
+
+pub mod rewrite;
+
 pub mod runtime;
