@@ -5,8 +5,20 @@
 
 pub mod graph;
 
+pub mod ops;
+
 pub mod formats;
 
 pub mod rewrite;
 
+pub mod substitution;
+
 pub mod runtime;
+
+pub mod cost;
+
+pub mod search;
+
+pub mod zoo;
+
+pub mod cli;

@@ -1,0 +1,1 @@
+//! What a graph costs: time, work, memory, with units and sources named.

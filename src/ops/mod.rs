@@ -1,0 +1,1 @@
+//! What each operator means: types, partial values, work, and reference evaluation.

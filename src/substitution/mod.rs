@@ -1,0 +1,1 @@
+//! Libraries of substitutions: reading, checking, writing.
