@@ -1,1 +1,39 @@
-//! What each operator means: types, partial values, work, and reference evaluation.
+//! What each operator means: schema, inference of types and of partial values, work, evaluation.
+//!
+//! Operators are in the normal form that `Op::Apply` holds: axes are not negative, lists have their full length, and
+//! constant operands that ONNX turned from attributes into inputs are attributes. One file per family holds everything
+//! about it; the table in `table.rs` routes to them.
+
+mod activation;
+mod array;
+mod broadcast;
+mod call;
+mod constructor;
+mod conv;
+mod element;
+mod elementwise;
+mod error;
+mod linear;
+mod movement;
+mod normalisation;
+mod pool;
+mod recurrent;
+mod reduce;
+mod resize;
+mod schema;
+mod shape;
+mod softmax;
+mod table;
+mod topk;
+mod unary;
+mod work;
+
+pub use array::{Array, MAX_EVALUATED};
+pub use element::{Element, Func};
+pub use error::{EvalError, OpError};
+pub use schema::{AttrDefault, AttrSpec, AttrType, Schema, build, schema};
+pub use table::{evaluate, infer, work};
+pub use work::Work;
+
+#[cfg(test)]
+mod tests;
