@@ -88,6 +88,11 @@ impl Attrs {
         self.0.iter().map(|(name, value)| (*name, value))
     }
 
+    /// All pairs in order of name, by position.
+    pub fn as_slice(&self) -> &[(&'static str, Attr)] {
+        &self.0
+    }
+
     /// These attributes with one replaced or added.
     pub fn with(&self, name: &'static str, value: Attr) -> Attrs {
         let mut pairs: Vec<_> = self.0.iter().filter(|pair| pair.0 != name).cloned().collect();

@@ -51,7 +51,8 @@ pub enum DTypeClass {
 pub enum Arity {
     /// One.
     One,
-    /// One or none (`b?`): an absent operand stands for the neutral element.
+    /// One or none (`b?`): an absent operand stands for what its operator in the source takes instead, which is zero
+    /// for every operator here (biases), and stays zero through what the target computes from it.
     Optional,
     /// n of them (`xs*`).
     List,
@@ -88,6 +89,8 @@ pub enum Operand {
     One(String),
     /// `xs[i]`, inside a repeated node.
     Each(String),
+    /// `xs[0]`, in expressions and conditions: the first of the list, whatever the member.
+    First(String),
     /// `xs*`: the whole list.
     All(String),
     /// `""`: an optional operand left out.
@@ -98,7 +101,7 @@ impl Operand {
     /// The name mentioned, if any.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Operand::One(name) | Operand::Each(name) | Operand::All(name) => Some(name),
+            Operand::One(name) | Operand::Each(name) | Operand::First(name) | Operand::All(name) => Some(name),
             Operand::Absent => None,
         }
     }
