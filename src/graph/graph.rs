@@ -47,6 +47,15 @@ enum Change {
     Named { value: ValueRef, old: Arc<str> },
 }
 
+/// Nodes that changes reached. Some may not exist any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Nodes added, removed, or given another operand; ascending.
+    pub content: Vec<NodeId>,
+    /// Nodes whose results gained or lost a use; ascending.
+    pub users: Vec<NodeId>,
+}
+
 /// A computation graph. Clones share names, types, attributes and weights.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
@@ -289,6 +298,45 @@ impl Graph {
                 Change::Named { value, old } => self.nodes[value.node].outputs[value.slot as usize].name = old,
             }
         }
+    }
+
+    /// What changed since `mark`.
+    pub fn changes_since(&self, mark: Mark) -> Changes {
+        let mut changes = Changes::default();
+        let operands = |changes: &mut Changes, node: &Node| {
+            changes.users.extend(node.inputs.iter().flatten().map(|v| v.node));
+        };
+        for change in &self.journal[mark.0..] {
+            match change {
+                Change::Added(id) => {
+                    changes.content.push(*id);
+                    if let Some(node) = self.get(*id) {
+                        operands(&mut changes, node);
+                    }
+                }
+                Change::Removed(id, node) => {
+                    changes.content.push(*id);
+                    operands(&mut changes, node);
+                }
+                Change::Rewired { user, old } => {
+                    changes.content.push(user.node);
+                    changes.users.extend(old.map(|v| v.node));
+                    if let Some(node) = self.get(user.node) {
+                        changes.users.extend(node.inputs[user.slot as usize].map(|v| v.node));
+                    }
+                }
+                Change::Output { position, old } => {
+                    changes.users.push(old.node);
+                    changes.users.push(self.outputs[*position].value.node);
+                }
+                Change::Named { .. } => {}
+            }
+        }
+        for list in [&mut changes.content, &mut changes.users] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        changes
     }
 
     /// Forgets the journal: what was done stays, and marks taken before are void.

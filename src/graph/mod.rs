@@ -13,7 +13,7 @@ mod validate;
 
 pub use dim::Dim;
 pub use dtype::{DType, UnknownDType};
-pub use graph::{Graph, GraphOutput, Mark, Use};
+pub use graph::{Changes, Graph, GraphOutput, Mark, Use};
 pub use node::{Inputs, MAX_ELEMENTS, Node, NodeId, Output, ValueRef};
 pub use op::{Attr, Attrs, Op, OpKind, OpaqueOp};
 pub use tensor::{Data, Init, Tensor, TensorError, element_count, splitmix64};

@@ -98,9 +98,7 @@ impl<'a> Scope<'a> {
                 (Some(a), Some(b)) => divides(&a, &b),
                 _ => false,
             },
-            Condition::Constant(v) => {
-                self.values(v).is_some_and(|vs| vs.iter().all(|v| self.graph.is_constant(*v)))
-            }
+            Condition::Constant(v) => self.values(v).is_some_and(|vs| vs.iter().all(|v| self.graph.is_constant(*v))),
             Condition::Broadcasts(v, w) => self.broadcasts(v, w).unwrap_or(false),
         }
     }
@@ -177,9 +175,7 @@ fn order(a: &Dim, b: &Dim) -> Option<Ordering> {
 fn compare(comparison: Comparison, a: &Val, b: &Val) -> bool {
     let all = |f: &dyn Fn(Ordering) -> bool| match (a, b) {
         (Val::Int(a), Val::Int(b)) => order(a, b).is_some_and(f),
-        (Val::List(a), Val::List(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| order(a, b).is_some_and(f))
-        }
+        (Val::List(a), Val::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| order(a, b).is_some_and(f)),
         (Val::List(list), Val::Int(d)) => list.iter().all(|e| order(e, d).is_some_and(f)),
         (Val::Int(d), Val::List(list)) => list.iter().all(|e| order(d, e).is_some_and(f)),
         _ => false,

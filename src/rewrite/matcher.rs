@@ -45,15 +45,9 @@ enum Undo {
 
 /// Finds all matches of `pattern` (rule number `rule`) that are anchored at `anchor`.
 pub(super) fn find(graph: &Graph, pattern: &Pattern, rule: u32, anchor: NodeId, trace: &mut Trace) -> Vec<Match> {
-    let mut matcher = Matcher {
-        graph,
-        pattern,
-        trace,
-        found: Match::empty(rule, pattern),
-        trail: Vec::new(),
-        results: Vec::new(),
-    };
-    for swapped in matcher.orders(pattern.anchor, anchor) {
+    let mut matcher =
+        Matcher { graph, pattern, trace, found: Match::empty(rule, pattern), trail: Vec::new(), results: Vec::new() };
+    for &swapped in matcher.orders(pattern.anchor, anchor) {
         let mark = matcher.trail.len();
         if matcher.bind_node(pattern.anchor, anchor, swapped, 0) {
             matcher.solve(&pattern.plan);
