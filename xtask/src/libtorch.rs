@@ -65,7 +65,7 @@ pub fn ensure(repo: &Repo) -> Result<Libtorch> {
         clear(&home)?;
         std::os::unix::fs::symlink(&installed, &dir).map_err(|e| Fault::file("create the link", &dir, &e))?;
     } else {
-        fetch_cpu(repo, &python)?;
+        fetch(repo, &python, &CPU)?;
     }
     check(&dir)?;
     Ok(Libtorch { dir })
@@ -97,7 +97,7 @@ pub fn ensure_cuda(repo: &Repo) -> Result<Libtorch> {
     let _lock = lock(&home)?;
     if !own {
         eprintln!("the installed PyTorch has no CUDA part that loads; fetching our own");
-        fetch_cpu(repo, &python)?;
+        fetch(repo, &python, &CPU)?;
     }
     if !is_stamped(&home, &CUDA) {
         fetch(repo, &python, &CUDA)?;
@@ -184,20 +184,15 @@ fn loads_cuda(python: &Python, dir: &Path) -> bool {
         && python.ask("import ctypes, sys; ctypes.CDLL(sys.argv[1])", &[&library.to_string_lossy()]).is_some()
 }
 
-/// Takes away everything that an earlier set-up made; downloaded wheels stay, they are checked before they are used.
+/// Takes away what an earlier set-up made.
 fn clear(home: &Path) -> Result<()> {
     for set in [&CPU, &CUDA] {
         remove(&stamp(home, set))?;
     }
-    for name in ["torch", "nvidia", "licences", "unpacking"] {
+    for name in ["torch", "torch.libs", "nvidia", "licences"] {
         remove(&home.join(name))?;
     }
     Ok(())
-}
-
-fn fetch_cpu(repo: &Repo, python: &Python) -> Result<()> {
-    clear(&repo.libtorch_home())?;
-    fetch(repo, python, &CPU)
 }
 
 /// Downloads a set of wheels with pip, which checks their hashes, and unpacks what is needed from them.
@@ -238,7 +233,10 @@ fn fetch(repo: &Repo, python: &Python, set: &Set) -> Result<()> {
             "libtorch could not be unpacked (Python says why above); running the same command again repairs it",
         ));
     }
-    // The licences go to one folder; what is named as before belongs beside what is there.
+    if set.name == CPU.name {
+        clear(&home)?;
+    }
+    // The licences go to one folder; the CUDA libraries belong beside those that the CPU part needs.
     for dir in list(&unpacking)? {
         let name = dir.file_name().unwrap_or_default().to_os_string();
         let is_licence = name.to_string_lossy().ends_with(".dist-info");

@@ -57,6 +57,7 @@ impl Python {
             .env("TMPDIR", scratch)
             .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
             .env("PIP_REQUIRE_VIRTUALENV", "0")
+            .env("PIP_ROOT_USER_ACTION", "ignore")
             .stdin(Stdio::null())
             .stdout(Stdio::from(std::io::stderr()));
         let status = command.status().map_err(|e| cannot_start(&command, &e))?;

@@ -28,4 +28,9 @@ def main():
             archive.extractall(target, [name for name in archive.namelist() if wanted(name)])
 
 
-main()
+try:
+    main()
+except KeyboardInterrupt:
+    sys.exit(130)
+except (OSError, zipfile.BadZipFile) as error:
+    sys.exit(str(error))

@@ -27,6 +27,10 @@ impl Default for FakePython {
     }
 }
 
+/// Unpacks the folder `wheel` as if it were libtorch.
+const WHOLE: &str =
+    "mkdir -p \"$3\"; cp -r \"$(dirname \"$0\")/../wheel\" \"$3/torch\"; mkdir \"$3/torch-2.11.0.dist-info\"";
+
 struct World {
     root: PathBuf,
 }
@@ -138,9 +142,12 @@ fn an_installed_pytorch_is_linked_until_it_is_upgraded() {
         fs::remove_file(world.path("bin/python3")).unwrap();
     }
     world.libtorch("site/torch", 12);
-    world.python(&FakePython { pip_download: "exit 1", ..fake });
+    world.python(&FakePython { pip_download: "exit 1", ..Default::default() });
     assert_refused(world.setup(), "could not be downloaded");
-    assert!(!link.is_symlink() && torch.exists());
+    world.libtorch("wheel", 11);
+    let (code, stderr) = world.python(&FakePython { unpack: WHOLE, ..fake }).setup();
+    assert!(code == 0 && stderr.contains("fetching"), "{stderr}");
+    assert!(!link.is_symlink() && link.is_dir() && torch.exists());
 }
 
 #[test]
@@ -153,9 +160,7 @@ fn an_interrupted_set_up_is_repaired_by_running_it_again() {
     assert!(!world.path("repo/.libtorch/torch").exists());
 
     world.libtorch("wheel", 11);
-    let whole =
-        "mkdir -p \"$3\"; cp -r \"$(dirname \"$0\")/../wheel\" \"$3/torch\"; mkdir \"$3/torch-2.11.0.dist-info\"";
-    world.python(&FakePython { unpack: whole, ..Default::default() });
+    world.python(&FakePython { unpack: WHOLE, ..Default::default() });
     for expected in [true, false] {
         let (code, stderr) = world.setup();
         assert_eq!((code, stderr.contains("fetching")), (0, expected), "{stderr}");
