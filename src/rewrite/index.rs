@@ -38,7 +38,7 @@ pub trait Scorer {
 /// What there is at one node.
 #[derive(Debug, Default)]
 struct Entry {
-    candidates: Vec<Candidate>,
+    candidates: Vec<Arc<Candidate>>,
     content: SmallVec<[NodeId; 16]>,
     users: SmallVec<[NodeId; 8]>,
 }
@@ -99,7 +99,7 @@ impl Index {
     }
 
     /// All candidates, by node and rule. Those of several results may still make a cycle: see [`Patch::is_acyclic`].
-    pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+    pub fn candidates(&self) -> impl Iterator<Item = &Arc<Candidate>> {
         self.entries.iter().flatten().flat_map(|e| e.candidates.iter())
     }
 
@@ -178,7 +178,7 @@ impl Index {
             return None;
         }
         let mut trace = Trace::default();
-        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut candidates: Vec<Arc<Candidate>> = Vec::new();
         for &rule in rules {
             let pattern = self.rules.pattern(rule);
             for found in matcher::find(graph, pattern, rule, id, &mut trace) {
@@ -188,7 +188,7 @@ impl Index {
                     continue;
                 }
                 if let Some(score) = scorer.score(graph, &patch) {
-                    candidates.push(Candidate { found, patch, score });
+                    candidates.push(Arc::new(Candidate { found, patch, score }));
                 }
             }
         }
@@ -205,7 +205,7 @@ fn forget(readers: &mut SmallVec<[NodeId; 8]>, id: NodeId) {
 #[cfg(test)]
 impl Index {
     /// Everything that a search from scratch would have to find again, in canonical order.
-    pub(super) fn snapshot(&self) -> Vec<(usize, Vec<Candidate>)> {
+    pub(super) fn snapshot(&self) -> Vec<(usize, Vec<Arc<Candidate>>)> {
         let filled = self.entries.iter().enumerate().filter_map(|(i, e)| e.as_ref().map(|e| (i, e.candidates.clone())));
         filled.collect()
     }

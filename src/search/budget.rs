@@ -1,0 +1,101 @@
+//! How long a search may take, why it stopped, and what it reports.
+
+use std::time::{Duration, Instant};
+
+/// Bounds of a search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Budget {
+    /// Graphs taken from the queue (backtracking) or rewrites applied (greedy).
+    pub pops: usize,
+    /// Wall-clock time.
+    pub time: Option<Duration>,
+    /// Rewrites from the start, for bisecting a fault (`--stop-after`).
+    pub max_rewrites: Option<usize>,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget { pops: 1000, time: None, max_rewrites: None }
+    }
+}
+
+/// Why a search stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// Nothing is left that could improve.
+    Exhausted,
+    /// The budget of pops is spent.
+    Budget,
+    /// The time is over.
+    Time,
+    /// `--stop-after` was reached.
+    StopAfter,
+    /// The user stopped it.
+    Interrupted,
+}
+
+/// A rewrite that was applied.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Step {
+    /// The rule.
+    pub rule: String,
+    /// Names of the nodes that it replaced.
+    pub nodes: Vec<String>,
+}
+
+/// What a search did.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Report {
+    /// Name of the method.
+    pub method: &'static str,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+    /// States taken from the queue, or rewrites applied.
+    pub pops: usize,
+    /// Distinct graphs visited.
+    pub graphs_explored: usize,
+    /// Why it stopped.
+    pub stop_reason: StopReason,
+    /// Rewrites that lead from the start to the best graph.
+    pub applied: Vec<Step>,
+    /// Estimated cost of the best graph visited, in microseconds.
+    pub best_us: f64,
+    /// Nodes that clean-up removed, merged and passed through on the way to the best graph.
+    pub clean_up: crate::rewrite::CleanUp,
+}
+
+/// How far a search is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Progress {
+    /// States taken from the queue, or rewrites applied.
+    pub pops: usize,
+    /// Estimated cost at the start, in microseconds.
+    pub start_us: f64,
+    /// Estimated cost of the best graph so far, in microseconds.
+    pub best_us: f64,
+}
+
+/// Time since a start, against a bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch {
+    start: Instant,
+    limit: Option<Duration>,
+}
+
+impl Stopwatch {
+    /// Starts now.
+    pub fn start(limit: Option<Duration>) -> Stopwatch {
+        Stopwatch { start: Instant::now(), limit }
+    }
+
+    /// Whether the time is over.
+    pub fn is_over(&self) -> bool {
+        self.limit.is_some_and(|limit| self.start.elapsed() >= limit)
+    }
+
+    /// Seconds since the start.
+    pub fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
+    }
+}
