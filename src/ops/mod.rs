@@ -5,6 +5,7 @@
 //! about it; the table in `table.rs` routes to them.
 
 mod activation;
+mod arith;
 mod array;
 mod broadcast;
 mod call;
