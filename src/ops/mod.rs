@@ -7,10 +7,13 @@
 mod activation;
 mod arith;
 mod array;
+mod axis_map;
 mod broadcast;
 mod call;
 mod constructor;
 mod conv;
+mod dims;
+mod einsum;
 mod element;
 mod elementwise;
 mod error;
@@ -25,9 +28,11 @@ mod resize;
 mod schema;
 mod shape;
 mod softmax;
+mod support;
 mod table;
 mod topk;
 mod unary;
+mod window;
 mod work;
 
 pub use array::{Array, MAX_EVALUATED};
