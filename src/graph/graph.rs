@@ -239,8 +239,14 @@ impl Graph {
 
     /// Makes every use of `old`, by nodes and by graph outputs, take `new`.
     pub fn replace_uses(&mut self, old: ValueRef, new: ValueRef) {
-        for user in self.consumers(old) {
-            self.set_input(user, Some(new));
+        let users = self.consumers(old);
+        self.replace_these_uses(&users, old, new);
+    }
+
+    /// Makes the given uses of `old`, and those by graph outputs, take `new`.
+    pub fn replace_these_uses(&mut self, users: &[Use], old: ValueRef, new: ValueRef) {
+        for user in users {
+            self.set_input(*user, Some(new));
         }
         for position in 0..self.outputs.len() {
             if self.outputs[position].value == old {

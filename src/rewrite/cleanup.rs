@@ -67,9 +67,8 @@ pub(super) fn clean_up_from(graph: &mut Graph, mut worklist: Vec<NodeId>) -> Cle
     done
 }
 
-/// Redirects all uses of a node's outputs to `values`; names go along where the new value has none.
+/// Redirects all uses of a node's outputs to `values` and removes it; names go along where the new value has none.
 fn replace(graph: &mut Graph, id: NodeId, values: &[ValueRef], worklist: &mut Vec<NodeId>) {
-    worklist.push(id);
     for (slot, value) in values.iter().enumerate() {
         let old = ValueRef { node: id, slot: slot as u32 };
         worklist.extend(graph.consumers(old).iter().map(|u| u.node));
@@ -80,6 +79,8 @@ fn replace(graph: &mut Graph, id: NodeId, values: &[ValueRef], worklist: &mut Ve
             graph.rename_value(*value, name);
         }
     }
+    worklist.extend(graph.node(id).inputs.iter().flatten().map(|v| v.node));
+    graph.remove_node(id);
 }
 
 fn operand_passed_through(graph: &Graph, node: &Node) -> Option<ValueRef> {

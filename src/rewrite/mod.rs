@@ -21,3 +21,6 @@ pub use rule::{
     RuleNode,
 };
 pub use rules::RuleSet;
+
+#[cfg(test)]
+mod tests;

@@ -167,7 +167,7 @@ impl Patch {
                 let v = ValueRef { node: id, slot };
                 !replaced(v) && (graph.is_output(v) || graph.consumers(v).iter().any(|u| !dead.contains(&u.node)))
             });
-            if needed || self.kept().any(|v| v.node == id && !replaced(v)) {
+            if needed || self.kept().any(|v| v.node == id) {
                 continue;
             }
             dead.push(id);
@@ -213,6 +213,9 @@ impl Patch {
     /// Adds the nodes and redirects every use of what is replaced; values keep their names. Dead nodes stay until the
     /// clean-up, which wants the nodes returned: those added, and those that lost uses.
     pub(super) fn apply(&self, graph: &mut Graph) -> Vec<NodeId> {
+        // Uses by the new nodes are not redirected: a target may build on the very value that it replaces.
+        let users: SmallVec<[SmallVec<[Use; 4]>; 2]> =
+            self.replacements.iter().map(|(old, _)| graph.consumers(*old)).collect();
         let mut ids: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
         let resolve = |v: PatchValue, ids: &[NodeId]| match v {
             PatchValue::Old(v) => v,
@@ -224,9 +227,9 @@ impl Patch {
             let new = Node::new("", node.op.clone(), inputs, outputs, node.constant);
             ids.push(graph.add_node(new));
         }
-        for (old, new) in &self.replacements {
+        for ((old, new), users) in self.replacements.iter().zip(&users) {
             let value = resolve(*new, &ids);
-            graph.replace_uses(*old, value);
+            graph.replace_these_uses(users, *old, value);
             let name = graph.value_name(*old).clone();
             if !name.is_empty() && graph.value_name(value).is_empty() {
                 graph.rename_value(*old, "".into());
