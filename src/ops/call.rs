@@ -50,11 +50,6 @@ impl<'a> Call<'a> {
         self.op.int(name).ok_or_else(|| self.fail(format!("attribute {name:?} is missing")))
     }
 
-    /// A float attribute.
-    pub fn float(&self, name: &'static str) -> Result<f32, OpError> {
-        self.op.float(name).ok_or_else(|| self.fail(format!("attribute {name:?} is missing")))
-    }
-
     /// A text attribute.
     pub fn text(&self, name: &'static str) -> Result<&'a str, OpError> {
         self.op.text(name).ok_or_else(|| self.fail(format!("attribute {name:?} is missing")))

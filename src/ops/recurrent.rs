@@ -120,7 +120,7 @@ pub(super) fn work(call: &WorkCall<'_>) -> Work {
     let (Some(x), Some(w)) = (call.inputs.first().copied().flatten(), call.inputs.get(1).copied().flatten()) else {
         return call.per_output(0.0);
     };
-    let (&[ref a, ref b, ref features], [ways, rows, _]) = (&*x.shape, &*w.shape) else { return call.per_output(0.0) };
+    let ([a, b, features], [ways, rows, _]) = (&*x.shape, &*w.shape) else { return call.per_output(0.0) };
     let (tokens, ways, rows) = (size(a) * size(b), size(ways), size(rows));
     let hidden = rows / gates(call.kind) as f64;
     let products = 2.0 * tokens * ways * rows * (size(features) + hidden);
@@ -270,17 +270,17 @@ impl<E: Element> Cell<'_, E> {
     fn lstm(&self, h: &mut [E], c: &mut [E]) -> Result<(), EvalError> {
         let coupled = self.call.int("input_forget")? != 0;
         let mut next = Vec::with_capacity(h.len());
-        for unit in 0..h.len() {
+        for (unit, c) in c.iter_mut().enumerate() {
             let gate = |gate: usize| self.gate(gate, unit, h);
-            let input = E::apply1(Func::Sigmoid, &gate(0)?.add(&self.peephole(0, unit, &c[unit])))?;
+            let input = E::apply1(Func::Sigmoid, &gate(0)?.add(&self.peephole(0, unit, c)))?;
             let forget = match coupled {
                 true => E::constant(1.0).sub(&input),
-                false => E::apply1(Func::Sigmoid, &gate(2)?.add(&self.peephole(2, unit, &c[unit])))?,
+                false => E::apply1(Func::Sigmoid, &gate(2)?.add(&self.peephole(2, unit, c)))?,
             };
             let candidate = E::apply1(Func::Tanh, &gate(3)?)?;
-            c[unit] = forget.mul(&c[unit]).add(&input.mul(&candidate));
-            let output = E::apply1(Func::Sigmoid, &gate(1)?.add(&self.peephole(1, unit, &c[unit])))?;
-            next.push(output.mul(&E::apply1(Func::Tanh, &c[unit])?));
+            *c = forget.mul(c).add(&input.mul(&candidate));
+            let output = E::apply1(Func::Sigmoid, &gate(1)?.add(&self.peephole(1, unit, c)))?;
+            next.push(output.mul(&E::apply1(Func::Tanh, c)?));
         }
         h.clone_from_slice(&next);
         Ok(())

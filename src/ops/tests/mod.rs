@@ -1,5 +1,8 @@
 //! Tests of the table as a whole, and the notation in which rows of tests are written.
 
+// Rows of tests: that they read as text matters more than a clone.
+#![allow(clippy::cloned_ref_to_slice_refs, clippy::type_complexity)]
+
 use super::*;
 use crate::graph::{Attr, Dim, Facts, OpKind, TensorType};
 
