@@ -69,7 +69,8 @@ pub(super) fn local_response(call: &Call<'_>) -> Output {
     }
     let (before, after) = ((size - 1) / 2, size - 1 - (size - 1) / 2);
     let rest: i64 = shape[2..].iter().product();
-    let squares = x.f_square()?.f_reshape([shape[0], 1, shape[1], rest])?.f_pad([0, 0, before, after], "constant", 0.0)?;
+    let squares =
+        x.f_square()?.f_reshape([shape[0], 1, shape[1], rest])?.f_pad([0, 0, before, after], "constant", 0.0)?;
     let means = squares.f_avg_pool2d([size, 1], [1, 1], [0, 0], false, true, None)?.f_reshape(&shape[..])?;
     Ok(x.f_div(&means.f_mul_scalar(alpha)?.f_add_scalar(bias)?.f_pow_tensor_scalar(beta)?)?)
 }

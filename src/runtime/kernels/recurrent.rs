@@ -36,7 +36,8 @@ struct Recurrence {
 impl Recurrence {
     fn of(call: &Call<'_>, gates: i64, has_cell: bool) -> Result<Recurrence, RunError> {
         let batch_first = call.flag("layout");
-        let turn = |t: &Tensor| -> Output { if batch_first { Ok(t.f_transpose(0, 1)?) } else { Ok(t.shallow_clone()) } };
+        let turn =
+            |t: &Tensor| -> Output { if batch_first { Ok(t.f_transpose(0, 1)?) } else { Ok(t.shallow_clone()) } };
         let (x, w, r) = (turn(call.input(0)?)?, call.input(1)?, call.input(2)?);
         let (&[steps, batch, _], &[count, rows, hidden]) = (&x.size()[..], &r.size()[..]) else {
             return Err(call.invalid(format!("x {:?}, r {:?}", x.size(), r.size())));
@@ -225,11 +226,7 @@ pub(super) fn lstm(call: &Call<'_>) -> Outputs {
             }
         };
         let forget = peek(gate(2)?, 2, c)?.f_sigmoid()?;
-        let input = if coupled {
-            forget.f_neg()?.f_add_scalar(1.0)?
-        } else {
-            peek(gate(0)?, 0, c)?.f_sigmoid()?
-        };
+        let input = if coupled { forget.f_neg()?.f_add_scalar(1.0)? } else { peek(gate(0)?, 0, c)?.f_sigmoid()? };
         let cell = forget.f_mul(c)?.f_add(&input.f_mul(&gate(3)?.f_tanh()?)?)?;
         let output = peek(gate(1)?, 1, &cell)?.f_sigmoid()?;
         Ok((output.f_mul(&cell.f_tanh()?)?, Some(cell)))

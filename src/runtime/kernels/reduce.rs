@@ -38,9 +38,7 @@ pub(super) fn reduce(call: &Call<'_>) -> Output {
         OpKind::ReduceMin => x.f_amin(&axes[..], keep)?,
         OpKind::ReduceProd => product(x, &axes, keep)?,
         OpKind::ReduceL1 => sum(&x.f_abs()?)?,
-        OpKind::ReduceL2 => {
-            in_f64(&|t| Ok(t.f_square()?.f_sum_dim_intlist(&axes[..], keep, t.kind())?.f_sqrt()?))?
-        }
+        OpKind::ReduceL2 => in_f64(&|t| Ok(t.f_square()?.f_sum_dim_intlist(&axes[..], keep, t.kind())?.f_sqrt()?))?,
         OpKind::ReduceLogSum => in_f64(&|t| Ok(t.f_sum_dim_intlist(&axes[..], keep, t.kind())?.f_log()?))?,
         OpKind::ReduceLogSumExp => in_f64(&|t| Ok(t.f_logsumexp(&axes[..], keep)?))?,
         OpKind::ReduceSumSquare => sum(&x.f_square()?)?,
@@ -141,8 +139,8 @@ pub(super) fn lp_normalization(call: &Call<'_>) -> Output {
     let x = call.input(0)?;
     let axis = call.axis(x.dim())?;
     let norm = match call.int("p")? {
-        1 => x.f_abs()?.f_sum_dim_intlist([axis], true, x.kind())?,
-        2 => x.f_square()?.f_sum_dim_intlist([axis], true, x.kind())?.f_sqrt()?,
+        1 => x.f_abs()?.f_sum_dim_intlist(&[axis][..], true, x.kind())?,
+        2 => x.f_square()?.f_sum_dim_intlist(&[axis][..], true, x.kind())?.f_sqrt()?,
         p => return Err(call.unsupported(format!("p = {p}"))),
     };
     Ok(x.f_div(&norm)?.f_masked_fill(&norm.f_eq(0.0)?, 0.0)?)

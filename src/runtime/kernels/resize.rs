@@ -33,7 +33,11 @@ pub(super) fn resize(call: &Call<'_>) -> Output {
         if mode == "nearest" && a.from == a.to && coordinates.iter().enumerate().all(|(i, &c)| c == i as f64) {
             continue;
         }
-        result = if mode == "nearest" { nearest(call, &result, a, &coordinates)? } else { linear(&result, a, &coordinates)? };
+        result = if mode == "nearest" {
+            nearest(call, &result, a, &coordinates)?
+        } else {
+            linear(&result, a, &coordinates)?
+        };
     }
     Ok(result)
 }
@@ -84,7 +88,11 @@ fn whole(call: &Call<'_>, x: &Tensor, axes: &[Axis]) -> Result<Option<Tensor>, R
             "half_pixel" => matches!(rounds, "round_prefer_floor" | "round_prefer_ceil" | ""),
             _ => false,
         };
-        return if same && grows(h) && grows(w) { Ok(Some(x.f_upsample_nearest2d(size, None, None)?)) } else { Ok(None) };
+        return if same && grows(h) && grows(w) {
+            Ok(Some(x.f_upsample_nearest2d(size, None, None)?))
+        } else {
+            Ok(None)
+        };
     }
     match coordinates {
         "align_corners" if h.to > 1 && w.to > 1 => Ok(Some(x.f_upsample_bilinear2d(size, true, None, None)?)),
