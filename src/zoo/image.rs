@@ -1,6 +1,6 @@
 //! Layers on images `[N, C, H, W]`: convolution, batch normalisation, pooling.
 
-use super::builder::{Builder, Value, int, ints, string};
+use super::builder::{Builder, Value, float, int, ints, string};
 use super::moments::Moments;
 
 /// A convolution's settings; symmetric pads.
@@ -106,19 +106,32 @@ impl Builder {
         self.node(scope, "Conv", &inputs, &attrs, &[x.dim(0), conv.out, h, w], Moments::UNIT)
     }
 
-    /// Batch normalisation with trained statistics: running mean and variance near the true ones, gamma near 1.
+    /// Batch normalisation with running statistics near the expected ones, gamma near 1 and beta near 0.
     pub(super) fn batch_norm(&mut self, scope: &str, x: &Value, epsilon: f32) -> Value {
+        self.scaled_batch_norm(scope, x, epsilon, 1.0)
+    }
+
+    /// Batch normalisation alone as a shortcut around a sum of branches. Its gamma is near a half: what is skewed
+    /// passes such a shortcut again and again, and would grow with depth beyond what the estimates see.
+    pub(super) fn shortcut_batch_norm(&mut self, scope: &str, x: &Value, epsilon: f32) -> Value {
+        self.scaled_batch_norm(scope, x, epsilon, 0.5)
+    }
+
+    fn scaled_batch_norm(&mut self, scope: &str, x: &Value, epsilon: f32, gain: f64) -> Value {
         let channels = [x.dim(1)];
-        let Moments { mean, var } = x.moments;
-        let spread = 0.1 * x.moments.std();
-        let gamma = self.uniform(&format!("{scope}.weight"), &channels, 0.9, 1.1);
-        let beta = self.uniform(&format!("{scope}.bias"), &channels, -0.1, 0.1);
+        // The expected square stands for the variance (of a centred input it is the same), so that the normalisation
+        // of an input that is not centred amplifies nothing.
+        let (mean, var) = (x.moments.mean, x.moments.power());
+        let spread = 0.2 * var.sqrt();
+        let gamma = self.uniform(&format!("{scope}.weight"), &channels, 0.9 * gain, 1.1 * gain);
+        let beta = self.uniform(&format!("{scope}.bias"), &channels, -0.2, 0.2);
         let running_mean = self.uniform(&format!("{scope}.running_mean"), &channels, mean - spread, mean + spread);
         let running_var = self.uniform(&format!("{scope}.running_var"), &channels, 0.5 * var, 1.5 * var);
         let inputs = [x, &gamma, &beta, &running_mean, &running_var];
-        let attrs = [("epsilon", super::builder::float(epsilon)), ("momentum", super::builder::float(0.9))];
+        let attrs = [("epsilon", float(epsilon)), ("momentum", float(0.9))];
         // E[1 / v] over v uniform on [0.5, 1.5] is ln 3.
-        self.node(scope, "BatchNormalization", &inputs, &attrs, &x.shape, Moments::new(0.0, 1.1))
+        let moments = Moments::new(0.0, gain * gain * 1.1 * x.moments.var / var);
+        self.node(scope, "BatchNormalization", &inputs, &attrs, &x.shape, moments)
     }
 
     /// max(x, 0).

@@ -49,7 +49,7 @@ fn block(b: &mut Builder, scope: &str, x: &Value, shape: Shape, branches: u64) -
     let Shape { channels, kernel, stride, group } = shape;
     let mut sum = Vec::new();
     if stride == 1 && x.dim(1) == channels {
-        sum.push(b.batch_norm(&format!("{scope}.rbr_skip"), x, EPSILON));
+        sum.push(b.shortcut_batch_norm(&format!("{scope}.rbr_skip"), x, EPSILON));
     }
     if kernel > 1 {
         let scale = Conv::new(channels, 1).stride(stride).group(group);

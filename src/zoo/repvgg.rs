@@ -36,7 +36,7 @@ fn block(b: &mut Builder, scope: &str, x: &Value, channels: u64, stride: u64) ->
     let pointwise = conv_bn(b, &format!("{scope}.rbr_1x1"), x, Conv::new(channels, 1).stride(stride));
     let mut branches = vec![dense, pointwise];
     if stride == 1 && x.dim(1) == channels {
-        branches.push(b.batch_norm(&format!("{scope}.rbr_identity"), x, EPSILON));
+        branches.push(b.shortcut_batch_norm(&format!("{scope}.rbr_identity"), x, EPSILON));
     }
     let sum = b.sum(scope, &branches);
     b.relu(&format!("{scope}.nonlinearity"), &sum)
