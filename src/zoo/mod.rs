@@ -321,7 +321,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         name: "lora_mlp",
         description: "Multi-layer perceptron with an unmerged low-rank adapter beside each linear layer",
-        sizes: &[count("batch", 16), count("layers", 6), width("hidden", 1024), width("rank", 64)],
+        sizes: &[count("batch", 64), count("layers", 6), width("hidden", 1024), width("rank", 64)],
         build: lora::lora_mlp,
     },
     Entry {
