@@ -29,8 +29,41 @@ pub struct Model {
     /// Everything else that an ONNX file carries and that must survive: versions, producer, documentation, metadata,
     /// functions, quantisation annotations, fields of the file that only pass through.
     pub extra: Extra,
-    /// The file's own bytes: written again as they are when nothing was rewritten.
-    pub source: Option<Bytes>,
+    /// Initialisers of element types that graphopt does not name (complex numbers, 2-bit integers, …) or too large to
+    /// spell out (sparse), by name: encoded `TensorProto`s or `SparseTensorProto`s. Nothing is known of their values.
+    pub foreign_weights: IndexMap<String, Foreign>,
+    /// The file's own bytes: written again as they are when nothing was rewritten. Whoever changes a field sets this to
+    /// `None`.
+    pub source: Option<Source>,
+}
+
+/// The file that a model was read from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// How the bytes are to be read.
+    pub format: Format,
+    /// The bytes of the file, usually a memory map.
+    pub bytes: Bytes,
+    /// The files beside it that hold its tensors, whole, by relative name.
+    pub files: IndexMap<String, Bytes>,
+}
+
+/// The format of a model's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `.onnx`: protocol buffers.
+    Onnx,
+    /// `.json`: `graphopt-graph`.
+    Json,
+}
+
+/// An initialiser that only passes through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// An encoded `TensorProto`.
+    Dense(Bytes),
+    /// An encoded `SparseTensorProto`.
+    Sparse(Bytes),
 }
 
 /// A named, typed value.
@@ -85,7 +118,7 @@ pub enum Storage {
     /// In the file itself, or drawn by a rule.
     #[default]
     Inline,
-    /// ONNX external data or safetensors beside the file: the relative file name.
+    /// ONNX external data beside the file: the relative file name.
     External {
         /// File name relative to the model's folder, never absolute and never with `..`.
         file: String,
@@ -115,6 +148,10 @@ pub struct ModelNode {
     pub overload: String,
     /// Metadata (`metadata_props`).
     pub metadata: Vec<(String, String)>,
+    /// What else the file says of the node, by name: `device_configuration` (an encoded `NodeDeviceConfigurationProto`),
+    /// `doc:ATTRIBUTE` (documentation of an attribute), `tensor:ATTRIBUTE` (an encoded `TensorProto` with the name and
+    /// documentation of an attribute's tensor, without its data).
+    pub protos: Vec<(String, Bytes)>,
 }
 
 /// An attribute as its file says it. Floats keep their f32 bits.
@@ -136,8 +173,8 @@ pub enum ModelAttr {
     Strs(Vec<Bytes>),
     /// `GRAPH`: a sub-graph (If, Loop, Scan); the node is opaque as a whole.
     Graph(Arc<Model>),
-    /// Anything else, as the encoded `AttributeProto` (graphs, sparse tensors, type protos, references, documented
-    /// attributes).
+    /// Anything else, as the encoded `AttributeProto` (tensors, graphs, sparse tensors, type protos, references to
+    /// attributes of a function, tensors of element types that graphopt does not name).
     Proto(Bytes),
 }
 
