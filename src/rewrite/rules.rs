@@ -20,9 +20,7 @@ impl RuleSet {
         let mut set = RuleSet::default();
         for rule in rules {
             let name = rule.name.clone();
-            let pattern = Pattern::compile(rule).map_err(|e| (name, e))?;
-            set.by_anchor.entry(pattern.anchor_kind()).or_default().push(set.patterns.len() as u32);
-            set.patterns.push(pattern);
+            set.push(Pattern::compile(rule).map_err(|e| (name, e))?);
         }
         Ok(set)
     }
@@ -30,6 +28,25 @@ impl RuleSet {
     /// The rule of this number.
     pub fn rule(&self, number: u32) -> &Rule {
         &self.patterns[number as usize].rule
+    }
+
+    /// The set without the rule of this name.
+    pub fn without(&self, name: &str) -> RuleSet {
+        let mut set = RuleSet::default();
+        self.patterns.iter().filter(|p| p.rule.name != name).for_each(|p| set.push(p.clone()));
+        set
+    }
+
+    /// Whether the rule of this name merges work that costs something else: its target splits, enlarges or densifies.
+    pub fn adds_work(&self, name: &str) -> bool {
+        let dear = [OpKind::Split, OpKind::Slice, OpKind::Enlarge, OpKind::Ungroup, OpKind::BlockDiagonal];
+        let rule = self.patterns.iter().find(|p| p.rule.name == name);
+        rule.is_some_and(|p| p.target.iter().any(|n| dear.contains(&n.kind)))
+    }
+
+    fn push(&mut self, pattern: Pattern) {
+        self.by_anchor.entry(pattern.anchor_kind()).or_default().push(self.patterns.len() as u32);
+        self.patterns.push(pattern);
     }
 
     /// Number of rules.
