@@ -95,7 +95,7 @@ pub fn work(call: &WorkCall) -> Work {
 
 /// The sum over channels of a group and kernel elements, directly.
 pub fn evaluate<E: Element>(call: &EvalCall<E>) -> Evaluated<E> {
-    let shape = output_shapes(call, 1, 0..0, infer)?.remove(0);
+    let shape = output_shapes(call, 1, |_| false, infer)?.remove(0);
     let (x, w) = (call.input(0)?, call.input(1)?);
     let bias = call.optional(2);
     let group = usize::try_from(call.op.int("group").unwrap_or(1)).map_err(|_| call.fail("attribute group"))?;

@@ -160,7 +160,7 @@ pub fn work(call: &WorkCall) -> Work {
 
 /// The sums, directly: the product over all operands at every point.
 pub fn evaluate<E: Element>(call: &EvalCall<E>) -> Evaluated<E> {
-    let shape = output_shapes(call, 1, 0..0, infer)?.remove(0);
+    let shape = output_shapes(call, 1, |_| false, infer)?.remove(0);
     let operands = (0..call.inputs.len()).map(|i| call.input(i)).collect::<Result<Vec<_>, _>>()?;
     let ranks: Vec<usize> = operands.iter().map(|a| a.rank()).collect();
     let equation = Equation::read(call.text("equation")?, &ranks).map_err(|e| call.fail(e))?;

@@ -44,4 +44,6 @@ pub use table::{evaluate, infer, work};
 pub use work::Work;
 
 #[cfg(test)]
+mod checks;
+#[cfg(test)]
 mod tests;

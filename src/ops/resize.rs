@@ -194,7 +194,7 @@ pub(super) fn evaluate<E: Element>(call: &EvalCall<'_, E>) -> Evaluated<E> {
     if dynamic.is_some() {
         return Err(call.fail("scales that are no attribute are not supported"));
     }
-    let shape = output_shapes(call, 1, 3..4, infer)?.remove(0);
+    let shape = output_shapes(call, 1, |slot| slot == 3, infer)?.remove(0);
     let (mode, transform) = modes(call.op).map_err(|e| call.fail(e))?;
     let scales = if call.optional(3).is_some() { &[] } else { call.op.floats("scales").unwrap_or_default() };
     if x.is_empty() && !shape.contains(&0) {

@@ -103,17 +103,17 @@ pub fn carry(
 }
 
 /// The output shapes of an evaluation: inference on the arrays' shapes, so that evaluation accepts what inference does
-/// and kernels may rely on what it checked. `integers` are the slots that hold shapes or indices.
+/// and kernels may rely on what it checked. `integers` says which slots hold shapes or indices.
 pub fn output_shapes<E: Element>(
     call: &EvalCall<E>,
     outputs: usize,
-    integers: Range<usize>,
+    integers: impl Fn(usize) -> bool,
     infer: fn(&Call) -> Inferred,
 ) -> Result<Vec<Vec<usize>>, EvalError> {
     let facts_of = |(slot, array): (usize, &Option<&Array<E>>)| {
         let array = (*array)?;
         let shape: Vec<Dim> = array.shape.iter().map(|&n| Dim::Known(i64::try_from(n).unwrap_or(i64::MAX))).collect();
-        let dtype = if integers.contains(&slot) { DType::I64 } else { DType::F64 };
+        let dtype = if integers(slot) { DType::I64 } else { DType::F64 };
         let mut facts = Facts::typed(TensorType::new(dtype, shape));
         if dtype == DType::I64 && array.data.len() <= MAX_ELEMENTS as usize {
             facts.elements = array.data.iter().map(|x| x.to_integer().ok().map(Dim::Known)).collect();

@@ -177,7 +177,7 @@ pub(super) fn evaluate<E: Element>(call: &EvalCall<'_, E>) -> Evaluated<E> {
         OpKind::Split => return join::evaluate_split(call),
         _ => {}
     }
-    let mut to = output_shapes(call, 1, 1..usize::MAX, infer)?.remove(0);
+    let mut to = output_shapes(call, 1, |slot| slot > 0 && (slot, call.kind) != (2, OpKind::Pad), infer)?.remove(0);
     let source = call.input(0)?;
     if matches!(call.kind, OpKind::Identity | OpKind::Dropout) {
         return Ok(vec![source.clone()]);

@@ -71,8 +71,7 @@ fn resolve(size: &Dim, range: &Range) -> Option<(Dim, Dim)> {
             (start.clone(), start.sub(&end), range.step.checked_neg().unwrap_or(i64::MAX))
         }
     };
-    let count = span.ceil_div(&Dim::Known(step))?;
-    Some((start, larger(&zero, &count)))
+    Some((start, larger(&zero, &span).ceil_div(&Dim::Known(step))?))
 }
 
 /// The input's type with every axis cut to its range.
