@@ -1,6 +1,6 @@
 //! Reductions over axes.
 
-use crate::graph::{DType, Dim, Facts, OpKind, TensorType};
+use crate::graph::{DType, Dim, Facts, MAX_ELEMENTS, OpKind, TensorType};
 
 use super::arith;
 use super::broadcast::broadcast_positions;
@@ -81,6 +81,8 @@ fn infer_elements(call: &Call<'_>, x: &TensorType, reduce: &[bool]) -> Option<Ve
     }
     let shape: Vec<usize> = x.shape.iter().map(|d| usize::try_from(d.known()?).ok()).collect::<Option<_>>()?;
     let groups = output_shape(&shape, reduce, true, 1);
+    // An empty input may have groups without number.
+    array::checked_count(&groups).ok().filter(|&n| n as u64 <= MAX_ELEMENTS)?;
     let mut out: Vec<Option<Dim>> = vec![None; groups.iter().product()];
     for (value, group) in elements.iter().zip(broadcast_positions(&groups, &shape)) {
         let next = match (&out[group], call.kind) {

@@ -34,7 +34,11 @@ pub(super) fn infer(call: &Call<'_>) -> Result<Vec<Facts>, OpError> {
             let dims = x.shape[start..end].to_vec();
             with(TensorType::known(DType::I64, &[dims.len() as i64]), Some(dims))
         }
-        OpKind::Size => with(TensorType::known(DType::I64, &[]), Some(vec![call.ty(0)?.count()])),
+        OpKind::Size => {
+            // Products saturate: the greatest number stands for anything above it.
+            let count = Some(call.ty(0)?.count()).filter(|count| count.known() != Some(i64::MAX));
+            with(TensorType::known(DType::I64, &[]), count.map(|count| vec![count]))
+        }
         OpKind::ConstantOfShape => constant_of_shape(call),
         OpKind::Range => range(call),
         OpKind::Constant => {

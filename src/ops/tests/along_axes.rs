@@ -127,4 +127,6 @@ fn elements() {
     infers("ReduceMin", &[axes(&[1])], &["i64[2, 2] = 2, 1, n, n"], "i64[2, 1] = 1, n");
     infers("ReduceProd", &[DROP], &["i64[0] ="], "i64[] = 1");
     infers("ReduceMean", &[DROP], &["i64[2] = 1, 2"], "i64[]");
+    // Nothing is allocated for the many empty sums of an empty tensor.
+    infers("ReduceSum", &[axes(&[0]), DROP], &["i64[0, 1099511627776] ="], "i64[1099511627776]");
 }

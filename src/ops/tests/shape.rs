@@ -40,6 +40,7 @@ fn types_and_elements() {
     infers("Shape", &[int("end", -1)], &["string[n, 3]"], "i64[1] = n");
     infers("Shape", &[], &["f32[]"], "i64[0] = ");
     infers("Size", &[], &["f32[n, 3]"], "i64[] = 3*n");
+    infers("Size", &[], &["f32[4611686018427387904, 4]"], "i64[]");
     infers("ConstantOfShape", &[], &["i64[2] = n, 4"], "f32[n, 4]");
     infers("ConstantOfShape", &[int("dtype", 7)], &["i64[1] = 2"], "i64[2] = 0, 0");
     infers("ConstantOfShape", &[int("dtype", 9), int("value", 1)], &["i64[1] = 1"], "bool[1] = 1");
