@@ -96,7 +96,7 @@ fn infer_enlarge(call: &Call<'_>) -> Inferred {
         return Err(call.fail(format!("attribute kernel_shape = {kernel:?}")));
     };
     for (have, &want) in w.shape[lead..].iter().zip(kernel) {
-        if have.known().is_some_and(|have| have > want || (want - have) % 2 != 0) {
+        if have.known().is_some_and(|have| have > want || want.abs_diff(have) % 2 != 0) {
             return Err(call.fail(format!("{have} cannot grow to {want} evenly on both sides")));
         }
     }

@@ -3,6 +3,7 @@
 //! An application is `Op name=value …`, with lists in brackets; a type `f32[2, n]`, with its partial value behind `=`
 //! (`i64[2] = [n, -1]`), `?` where it is not known and `-` for an input left out; an array `2x3: 1 2 3 4 5 6`.
 
+mod agreement;
 mod constructing;
 mod linear_maps;
 mod movements;

@@ -87,7 +87,7 @@ fn application(kind: OpKind) -> BoxedStrategy<Op> {
 }
 
 #[test]
-fn inference_never_panics_and_states_no_negative_dimension() {
+fn inference_never_panics() {
     let kinds = prop::sample::select(OpKind::ALL);
     let cases = kinds.prop_flat_map(|kind| (application(kind), prop::collection::vec(any_facts(), 0..5), 0usize..4));
     let mut runner = proptest::test_runner::TestRunner::new_with_rng(
