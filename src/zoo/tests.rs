@@ -1,6 +1,8 @@
 use std::collections::HashSet;
+use std::path::Path;
 
 use super::*;
+use crate::formats;
 use crate::formats::model::DeclaredDim;
 
 /// Parameters as published: torchvision's counts where it has the model, else those of the authors' implementation.
@@ -49,7 +51,7 @@ const SMALL: &[(&str, u64)] = &[
 ];
 
 /// The small sizes that the entry takes.
-fn small(entry: &Entry) -> Vec<(&'static str, u64)> {
+pub(super) fn small(entry: &Entry) -> Vec<(&'static str, u64)> {
     SMALL.iter().copied().filter(|(name, _)| entry.sizes.iter().any(|s| s.name == *name)).collect()
 }
 
@@ -151,4 +153,21 @@ fn images_of_any_allowed_size_fit() {
             }
         }
     }
+}
+
+/// `models/` holds every entry at its default sizes, and reading a file gives back what was built.
+#[test]
+fn files_are_what_the_builders_give() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    for entry in ENTRIES {
+        let path = folder.join(format!("{}.json", entry.name));
+        let mut loaded = formats::load(&path).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(loaded.warnings, [] as [String; 0]);
+        loaded.model.source = None;
+        let built = build(entry.name, &[]).unwrap();
+        assert!(loaded.model == built, "{} is out of date: run graphopt models --write", path.display());
+    }
+    let is_json = |file: &std::fs::DirEntry| file.path().extension().is_some_and(|e| e == "json");
+    let files = std::fs::read_dir(&folder).unwrap().filter(|file| is_json(file.as_ref().unwrap())).count();
+    assert_eq!(files, ENTRIES.len(), "{} has files of no entry", folder.display());
 }
