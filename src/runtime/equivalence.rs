@@ -263,11 +263,7 @@ struct Runs {
 }
 
 impl Programs {
-    fn compile(
-        sides: &(Side<'_>, Side<'_>),
-        options: &CompareOptions,
-        supply: bool,
-    ) -> Result<Programs, CompareError> {
+    fn compile(sides: &(Side<'_>, Side<'_>), options: &CompareOptions, supply: bool) -> Result<Programs, CompareError> {
         let constants = (Constants::of(sides.0.graph), Constants::of(sides.1.graph));
         let pair = |wide: bool| -> Result<(Program, Program), CompareError> {
             let first = sides.0.options(options, wide, supply);

@@ -80,8 +80,19 @@ pub fn role(graph: &Graph, value: ValueRef) -> Role {
 fn carries(kind: OpKind, slot: usize) -> bool {
     use OpKind as K;
     match kind {
-        K::Identity | K::Dropout | K::Cast | K::Reshape | K::Flatten | K::Squeeze | K::Unsqueeze | K::Expand
-        | K::Tile | K::Slice | K::Transpose | K::Split | K::Gather => slot == 0,
+        K::Identity
+        | K::Dropout
+        | K::Cast
+        | K::Reshape
+        | K::Flatten
+        | K::Squeeze
+        | K::Unsqueeze
+        | K::Expand
+        | K::Tile
+        | K::Slice
+        | K::Transpose
+        | K::Split
+        | K::Gather => slot == 0,
         K::Concat => true,
         K::Where => slot > 0,
         _ => false,

@@ -19,7 +19,5 @@ pub use executor::{ExecuteError, NotRun, Options, Program, Run, synchronise};
 pub use fold::{Constants, Folded, fold};
 pub use inputs::{DrawError, Role, draw, draw_inputs, role, size_sets};
 pub use memory::{PeakMemory, peak_memory};
-pub use timing::{
-    Interleaved, OperatorTime, Ratio, Timing, TimingOptions, profile, time_program, time_programs,
-};
+pub use timing::{Interleaved, OperatorTime, Ratio, Timing, TimingOptions, profile, time_program, time_programs};
 pub use weights::{Weights, from_torch, to_torch};

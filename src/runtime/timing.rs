@@ -122,11 +122,7 @@ pub fn time_programs(
     result
 }
 
-fn interleave(
-    programs: &[&Program],
-    inputs: &[Tensor],
-    options: &TimingOptions,
-) -> Result<Interleaved, ExecuteError> {
+fn interleave(programs: &[&Program], inputs: &[Tensor], options: &TimingOptions) -> Result<Interleaved, ExecuteError> {
     let placed: Vec<Vec<Tensor>> = programs.iter().map(|p| p.place_inputs(inputs)).collect::<Result<_, _>>()?;
     for (program, inputs) in programs.iter().zip(&placed) {
         for _ in 0..options.warmup {
@@ -244,7 +240,8 @@ mod tests {
 
     #[test]
     fn the_interval_holds_the_true_ratio_and_tells_a_difference_from_noise() {
-        let timed = Interleaved { timings: vec![noisy(120.0, 1, 60), noisy(100.0, 2, 60), noisy(100.0, 3, 60)], seed: 5 };
+        let timed =
+            Interleaved { timings: vec![noisy(120.0, 1, 60), noisy(100.0, 2, 60), noisy(100.0, 3, 60)], seed: 5 };
         let faster = timed.ratio(0, 1);
         assert!(faster.low > 1.15 && faster.high < 1.25 && faster.low <= faster.ratio, "{faster:?}");
         let same = timed.ratio(1, 2);

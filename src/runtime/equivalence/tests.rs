@@ -62,7 +62,8 @@ fn normal(seed: u64) -> Init {
 fn parallel() -> Graph {
     let mut g = Build::new();
     let x = g.input("x", DType::F32, &known(&[1, 3, 9, 9]));
-    let (w1, w2) = (g.weight("w1", DType::F32, &[4, 3, 3, 3], normal(1)), g.weight("w2", DType::F32, &[4, 3, 1, 1], normal(2)));
+    let (w1, w2) =
+        (g.weight("w1", DType::F32, &[4, 3, 3, 3], normal(1)), g.weight("w2", DType::F32, &[4, 3, 1, 1], normal(2)));
     let a = g.op(OpKind::Conv, vec![("pads", Attr::ints(&[1, 1, 1, 1]))], &[x, w1]);
     let b = g.op(OpKind::Conv, vec![], &[x, w2]);
     let y = g.op(OpKind::Add, vec![], &[a, b]);
@@ -73,7 +74,8 @@ fn parallel() -> Graph {
 fn merged(scale: f64) -> Graph {
     let mut g = Build::new();
     let x = g.input("x", DType::F32, &known(&[1, 3, 9, 9]));
-    let (w1, w2) = (g.weight("w1", DType::F32, &[4, 3, 3, 3], normal(1)), g.weight("w2", DType::F32, &[4, 3, 1, 1], normal(2)));
+    let (w1, w2) =
+        (g.weight("w1", DType::F32, &[4, 3, 3, 3], normal(1)), g.weight("w2", DType::F32, &[4, 3, 1, 1], normal(2)));
     let s = g.weight("s", DType::F32, &[], Init::Constant(scale));
     let w2 = g.op(OpKind::Mul, vec![], &[w2, s]);
     let large = g.op(OpKind::Enlarge, vec![("kernel_shape", Attr::ints(&[3, 3]))], &[w2]);

@@ -4,27 +4,27 @@ use super::Fill::{Bools, Exact, Half, Ints, Normal, Positive, Ties, Unit};
 use super::{Case, Operand, check_all};
 use crate::graph::{Attr, OpKind, OpKind as K};
 
-fn i(v: i64) -> Attr {
+pub(super) fn i(v: i64) -> Attr {
     Attr::Int(v)
 }
 
-fn f(v: f32) -> Attr {
+pub(super) fn f(v: f32) -> Attr {
     Attr::Float(v)
 }
 
-fn s(v: &str) -> Attr {
+pub(super) fn s(v: &str) -> Attr {
     Attr::str(v)
 }
 
-fn l(v: &[i64]) -> Attr {
+pub(super) fn l(v: &[i64]) -> Attr {
     Attr::ints(v)
 }
 
-fn row(kind: OpKind, attrs: &[(&'static str, Attr)], operands: &[Operand]) -> Case {
+pub(super) fn row(kind: OpKind, attrs: &[(&'static str, Attr)], operands: &[Operand]) -> Case {
     Case { kind, attrs: attrs.to_vec(), operands: operands.iter().copied().map(Some).collect() }
 }
 
-fn gaps(kind: OpKind, attrs: &[(&'static str, Attr)], operands: &[Option<Operand>]) -> Case {
+pub(super) fn gaps(kind: OpKind, attrs: &[(&'static str, Attr)], operands: &[Option<Operand>]) -> Case {
     Case { kind, attrs: attrs.to_vec(), operands: operands.to_vec() }
 }
 
