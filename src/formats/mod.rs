@@ -14,6 +14,7 @@ mod json_write;
 pub mod model;
 mod onnx_file;
 mod onnx_read;
+mod onnx_scan;
 mod onnx_tensor;
 mod onnx_write;
 pub mod proto;
@@ -94,5 +95,6 @@ pub fn save(model: &Model, path: &Path) -> Result<(), FormatError> {
     }
 }
 
+#[cfg(test)]
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use super::files::Folder;
 use super::model::{
     DeclaredDim, DeclaredType, Extra, Foreign, Model, ModelAttr, ModelNode, Storage, ValueInfo, Weight,
 };
+use super::onnx_scan;
 use super::onnx_tensor::{self, Decoded};
 use super::onnx_write;
 use super::proto::{self, attribute_type as kind};
@@ -26,6 +27,7 @@ const MAX_REENCODED: usize = 64 << 20;
 /// # Errors
 /// If the bytes are no ONNX model, or name tensors that do not fit their type or cannot be read.
 pub(super) fn read(bytes: &Bytes, folder: &mut Folder, warnings: &mut Vec<String>) -> Result<Model, Problem> {
+    onnx_scan::check_size(bytes)?;
     let file = proto::ModelProto::decode(bytes.clone())
         .map_err(|e| Problem::new(format_args!("not an ONNX model, or cut short: {e}")))?;
     check_nothing_lost(&file, bytes, warnings);

@@ -1,6 +1,7 @@
 //! ONNX's encoded tensors: raw, typed, external and sparse data.
 
 use bytes::Bytes;
+use zerocopy::{Immutable, IntoBytes};
 
 use super::error::Problem;
 use super::files::Folder;
@@ -62,7 +63,7 @@ pub(super) fn decode(mut proto: TensorProto, folder: &mut Folder) -> Result<Deco
         match proto.raw_data.take() {
             Some(raw) if !raw.is_empty() => Data::Bytes(raw),
             _ => {
-                let bytes = typed_bytes(dtype, &proto);
+                let bytes = typed_bytes(dtype, &mut proto);
                 if bytes.is_empty() && count > 0 {
                     return Err(Problem::new(format_args!("a tensor of type {dtype} and shape {shape:?} has no data")));
                 }
@@ -81,19 +82,14 @@ fn dims(dims: &[i64]) -> Result<Vec<u64>, Problem> {
 }
 
 /// The typed field that holds elements of this type, as little-endian bytes.
-fn typed_bytes(dtype: DType, proto: &TensorProto) -> Bytes {
-    fn pack<T: Copy, const N: usize>(values: &[T], bytes_of: impl Fn(T) -> [u8; N]) -> Bytes {
-        let mut out = Vec::with_capacity(values.len() * N);
-        values.iter().for_each(|&v| out.extend_from_slice(&bytes_of(v)));
-        out.into()
-    }
+fn typed_bytes(dtype: DType, proto: &mut TensorProto) -> Bytes {
     match dtype {
-        DType::F32 => pack(&proto.float_data, f32::to_le_bytes),
-        DType::F64 => pack(&proto.double_data, f64::to_le_bytes),
-        DType::I64 => pack(&proto.int64_data, i64::to_le_bytes),
-        DType::U64 => pack(&proto.uint64_data, u64::to_le_bytes),
+        DType::F32 => adopt(std::mem::take(&mut proto.float_data), f32::to_le_bytes),
+        DType::F64 => adopt(std::mem::take(&mut proto.double_data), f64::to_le_bytes),
+        DType::I64 => adopt(std::mem::take(&mut proto.int64_data), i64::to_le_bytes),
+        DType::U64 => adopt(std::mem::take(&mut proto.uint64_data), u64::to_le_bytes),
+        DType::I32 => adopt(std::mem::take(&mut proto.int32_data), i32::to_le_bytes),
         DType::U32 => pack(&proto.uint64_data, |v| (v as u32).to_le_bytes()),
-        DType::I32 => pack(&proto.int32_data, i32::to_le_bytes),
         DType::I16 | DType::U16 | DType::F16 | DType::BF16 => pack(&proto.int32_data, |v| (v as u16).to_le_bytes()),
         // 4-bit types: each entry is a byte with two elements.
         DType::I8 | DType::U8 | DType::Bool | DType::F8E4M3 | DType::F8E5M2 | DType::I4 | DType::U4 => {
@@ -103,7 +99,28 @@ fn typed_bytes(dtype: DType, proto: &TensorProto) -> Bytes {
     }
 }
 
-/// The bytes that `external_data` points at, and the file's name.
+fn pack<T: Copy, const N: usize>(values: &[T], bytes_of: impl Fn(T) -> [u8; N]) -> Bytes {
+    let mut out = Vec::with_capacity(values.len() * N);
+    values.iter().for_each(|&v| out.extend_from_slice(&bytes_of(v)));
+    out.into()
+}
+
+/// Numbers that are stored as they are: their memory becomes the tensor's, without a copy.
+fn adopt<T, const N: usize>(values: Vec<T>, bytes_of: impl Fn(T) -> [u8; N]) -> Bytes
+where
+    T: Copy + Send + Sync + Immutable + IntoBytes + 'static,
+{
+    struct Owned<T>(Vec<T>);
+    impl<T: Immutable + IntoBytes> AsRef<[u8]> for Owned<T> {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_bytes()
+        }
+    }
+    if cfg!(target_endian = "little") { Bytes::from_owner(Owned(values)) } else { pack(&values, bytes_of) }
+}
+
+/// The bytes that `external_data` points at, and the file's name. Its optional `checksum` (SHA-1) is not verified: that
+/// would read all of a file that is otherwise read where needed.
 fn external_bytes(proto: &TensorProto, expected: Option<u64>, folder: &mut Folder) -> Result<(Bytes, String), Problem> {
     let field = |key: &str| {
         proto.external_data.iter().find(|e| e.key.as_deref() == Some(key)).map(|e| e.value.as_deref().unwrap_or(""))
