@@ -4,8 +4,11 @@
 //! file says and nothing else.
 
 mod base64;
+mod dot;
 mod error;
+pub mod export;
 mod files;
+pub mod import;
 mod json_attr;
 mod json_data;
 mod json_read;
@@ -17,6 +20,7 @@ mod onnx_read;
 mod onnx_scan;
 mod onnx_tensor;
 mod onnx_write;
+pub mod opset;
 pub mod proto;
 pub mod safetensors;
 
@@ -24,12 +28,24 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+pub use dot::dot;
 pub use error::{FormatError, Problem};
+pub use export::{ExportError, export};
 pub use files::{Folder, map_file, write_atomically};
+pub use import::{ImportError, ImportOptions, ImportWarning, Imported, import};
 pub use json_write::write_json;
 pub use model::Format;
 use model::{Model, Source};
 pub use onnx_file::write_inline as write_onnx;
+
+/// A name that is not taken: the stem, or the stem with a number.
+fn fresh_name(stem: &str, taken: impl Fn(&str) -> bool) -> String {
+    if !stem.is_empty() && !taken(stem) {
+        return stem.to_owned();
+    }
+    let numbered = (1u64..).map(|n| format!("{stem}_{n}"));
+    numbered.into_iter().find(|name| !taken(name)).expect("some number is free")
+}
 
 /// A model and what its reader noticed.
 #[derive(Debug)]
@@ -96,5 +112,6 @@ pub fn save(model: &Model, path: &Path) -> Result<(), FormatError> {
 }
 
 #[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
