@@ -225,8 +225,8 @@ pub(super) fn lstm(call: &Call<'_>) -> Outputs {
                 None => Ok(g),
             }
         };
-        let forget = peek(gate(2)?, 2, c)?.f_sigmoid()?;
-        let input = if coupled { forget.f_neg()?.f_add_scalar(1.0)? } else { peek(gate(0)?, 0, c)?.f_sigmoid()? };
+        let input = peek(gate(0)?, 0, c)?.f_sigmoid()?;
+        let forget = if coupled { input.f_neg()?.f_add_scalar(1.0)? } else { peek(gate(2)?, 2, c)?.f_sigmoid()? };
         let cell = forget.f_mul(c)?.f_add(&input.f_mul(&gate(3)?.f_tanh()?)?)?;
         let output = peek(gate(1)?, 1, &cell)?.f_sigmoid()?;
         Ok((output.f_mul(&cell.f_tanh()?)?, Some(cell)))

@@ -1,6 +1,7 @@
 //! The kernels against the reference semantics of [`crate::ops`]: two implementations that share no code check each other.
 
 mod cases;
+mod moving;
 mod types;
 
 use tch::{Kind, Tensor};
