@@ -173,13 +173,14 @@ impl Index {
 
     fn search(&self, graph: &Graph, id: NodeId, scorer: &dyn Scorer) -> Shared {
         let node = graph.node(id);
-        let rules = self.rules.anchored_at(node.op.kind()?);
-        if rules.is_empty() || node.constant {
+        if node.constant || !self.rules.has_anchor(node.op.kind()?) {
             return None;
         }
         let mut trace = Trace::default();
+        trace.content(id);
+        node.inputs.iter().flatten().for_each(|v| trace.content(v.node));
         let mut candidates: Vec<Arc<Candidate>> = Vec::new();
-        for &rule in rules {
+        for rule in self.rules.may_match(graph, node) {
             let pattern = self.rules.pattern(rule);
             for found in matcher::find(graph, pattern, rule, id, &mut trace) {
                 let Some(patch) = Patch::build(graph, pattern, &found, &mut trace) else { continue };

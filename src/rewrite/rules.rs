@@ -1,17 +1,43 @@
-//! A set of compiled rules, found by the operator of their anchor.
+//! A set of compiled rules, found by the operator of their anchor and by what feeds it.
 
 use rustc_hash::FxHashMap;
 
-use crate::graph::OpKind;
+use crate::graph::{Graph, Node, OpKind};
 
-use super::pattern::{Pattern, RuleError};
-use super::rule::Rule;
+use super::pattern::{Pattern, PatternOperand, RuleError};
+use super::rule::{Arity, Rule};
 
 /// Compiled rules.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     patterns: Vec<Pattern>,
-    by_anchor: FxHashMap<OpKind, Vec<u32>>,
+    by_anchor: FxHashMap<OpKind, Vec<Row>>,
+}
+
+/// A rule among those of one anchor operator, with what must feed the anchor for the rule to match at all.
+#[derive(Clone, Debug)]
+struct Row {
+    rule: u32,
+    /// Operators of the source that produce operands of the anchor.
+    operands: KindSet,
+    /// Whether an operand of the anchor must be a constant.
+    constant: bool,
+}
+
+/// A set of operators.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct KindSet([u64; 4]);
+
+const _: () = assert!(OpKind::ALL.len() <= 256, "a kind set has 256 bits");
+
+impl KindSet {
+    fn insert(&mut self, kind: OpKind) {
+        self.0[kind as usize / 64] |= 1 << (kind as usize % 64);
+    }
+
+    fn contains(&self, other: &KindSet) -> bool {
+        self.0.iter().zip(&other.0).all(|(a, b)| a & b == *b)
+    }
 }
 
 impl RuleSet {
@@ -45,7 +71,19 @@ impl RuleSet {
     }
 
     fn push(&mut self, pattern: Pattern) {
-        self.by_anchor.entry(pattern.anchor_kind()).or_default().push(self.patterns.len() as u32);
+        let anchor = &pattern.source[pattern.anchor];
+        let mut row = Row { rule: self.patterns.len() as u32, operands: KindSet::default(), constant: false };
+        for operand in &anchor.inputs {
+            let (PatternOperand::One(id) | PatternOperand::Each(id) | PatternOperand::All(id)) = *operand else {
+                continue;
+            };
+            let value = &pattern.values[id];
+            if let Some((producer, _)) = value.producer {
+                row.operands.insert(pattern.source[producer].kind);
+            }
+            row.constant |= value.input.as_ref().is_some_and(|i| i.constant && i.arity != Arity::Optional);
+        }
+        self.by_anchor.entry(pattern.anchor_kind()).or_default().push(row);
         self.patterns.push(pattern);
     }
 
@@ -63,7 +101,23 @@ impl RuleSet {
         &self.patterns[number as usize]
     }
 
-    pub(super) fn anchored_at(&self, kind: OpKind) -> &[u32] {
-        self.by_anchor.get(&kind).map_or(&[], Vec::as_slice)
+    /// Whether some rule is anchored at this operator.
+    pub(super) fn has_anchor(&self, kind: OpKind) -> bool {
+        self.by_anchor.contains_key(&kind)
+    }
+
+    /// The rules anchored at this node's operator whose operands of the anchor can be had from its producers.
+    pub(super) fn may_match<'a>(&'a self, graph: &Graph, node: &Node) -> impl Iterator<Item = u32> + use<'a> {
+        let mut operands = KindSet::default();
+        let mut constant = false;
+        for v in node.inputs.iter().flatten() {
+            let producer = graph.node(v.node);
+            constant |= producer.constant;
+            if let Some(kind) = producer.op.kind() {
+                operands.insert(kind);
+            }
+        }
+        let rows = node.op.kind().and_then(|kind| self.by_anchor.get(&kind)).map_or(&[][..], Vec::as_slice);
+        rows.iter().filter(move |r| operands.contains(&r.operands) && (constant || !r.constant)).map(|r| r.rule)
     }
 }
