@@ -1,10 +1,14 @@
 //! What a graph costs: time, work, memory, with units and sources named.
 
+mod cache;
+mod measured;
 mod roofline;
 
 use crate::graph::{Facts, Graph, Node, NodeId, Op, TensorType};
 use crate::rewrite::Patch;
 
+pub use cache::cache_folder;
+pub use measured::Measured;
 pub use roofline::{DeviceProfile, Roofline};
 
 /// What running something once costs.

@@ -63,9 +63,22 @@ fn validator_names_what_is_broken() {
     assert!(matches!(g.validate(), Err(InvalidGraph::Output { .. })));
 }
 
-fn snapshot(g: &Graph) -> (u128, Vec<(NodeId, Node)>, Vec<GraphOutput>, Vec<(NodeId, u32, NodeId, u32)>) {
-    let nodes = g.node_ids().map(|id| (id, g.node(id).clone())).collect();
-    (g.state_hash(), nodes, g.outputs().to_vec(), g.sorted_edges())
+/// Everything that an undo must restore.
+#[derive(PartialEq, Debug)]
+struct Snapshot {
+    hash: u128,
+    nodes: Vec<(NodeId, Node)>,
+    outputs: Vec<GraphOutput>,
+    edges: Vec<(NodeId, u32, NodeId, u32)>,
+}
+
+fn snapshot(g: &Graph) -> Snapshot {
+    Snapshot {
+        hash: g.state_hash(),
+        nodes: g.node_ids().map(|id| (id, g.node(id).clone())).collect(),
+        outputs: g.outputs().to_vec(),
+        edges: g.sorted_edges(),
+    }
 }
 
 /// Random additions, rewirings and removals; undo must restore every detail, ids and edges included.

@@ -2,12 +2,16 @@
 
 mod backtracking;
 mod budget;
+mod choose;
 mod greedy;
+mod pipeline;
 mod state;
 
 pub use backtracking::Backtracking;
 pub use budget::{Budget, Progress, Report, Step, StopReason, Stopwatch};
+pub use choose::{Chosen, Contender, Measurement, Measuring, choose};
 pub use greedy::Greedy;
+pub use pipeline::{Event, OptimiseError, Outcome, Settings, Summary, optimise};
 pub use state::{Saved, State};
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //!
 //! clean-up, search, choice among a handful of candidates by measuring, folding, check against the original, export.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tch::Device;
@@ -14,7 +15,7 @@ use crate::graph::{Graph, Op};
 use crate::rewrite::{CleanUp, RuleSet, clean_up};
 use crate::runtime::{self, CompareError, CompareOptions, Equivalence};
 
-use super::choose::{self, Chosen, Contender};
+use super::choose::{Chosen, Contender, Measuring, choose};
 use super::{Budget, Greedy, Progress, Report, Search, Stopwatch};
 
 /// What is asked of [`optimise`].
@@ -125,7 +126,9 @@ pub fn optimise(
         events(Event::Stage("measuring"));
         contenders.extend(rivals(&clean, rules, settings, &report));
     }
-    let (graph, chosen) = choose::choose(original, before.cost.time_us, contenders, settings);
+    let start = Contender { from: "original".into(), graph: original.clone(), estimate_us: before.cost.time_us };
+    let measuring = settings.measure.then_some(Measuring { device: settings.device, seed: settings.seed });
+    let (Contender { graph, .. }, chosen) = choose(start, contenders, measuring);
     seconds.push(("measuring", watch.seconds()));
 
     events(Event::Stage("checking"));
@@ -133,13 +136,13 @@ pub fn optimise(
     let options = CompareOptions {
         device: settings.device,
         seed: settings.seed,
-        inputs: settings.check_inputs,
+        trials: settings.check_inputs,
         ..CompareOptions::default()
     };
     let check = runtime::compare(original, &graph, &options)?;
     seconds.push(("checking", watch.seconds()));
     if !check.passed {
-        return Err(OptimiseError::Differs(check.to_string()));
+        return Err(OptimiseError::Differs(check.differences.join("; ")));
     }
 
     events(Event::Stage("folding"));
@@ -189,7 +192,7 @@ fn rivals(clean: &Graph, rules: &Arc<RuleSet>, settings: &Settings<'_>, report: 
 
 fn summary(model: &dyn CostModel, graph: &Graph) -> Summary {
     let mut cost = cost::graph_cost(model, graph);
-    cost.peak_memory = runtime::peak_memory(graph) as f64;
+    cost.peak_memory = runtime::peak_memory(graph, &BTreeMap::new()).bytes as f64;
     Summary { nodes: graph.operator_count(), cost, weight_bytes: cost::weight_bytes(graph) }
 }
 
