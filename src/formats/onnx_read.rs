@@ -28,7 +28,7 @@ const MAX_REENCODED: usize = 64 << 20;
 /// If the bytes are no ONNX model, or name tensors that do not fit their type or cannot be read.
 pub(super) fn read(bytes: &Bytes, folder: &mut Folder, warnings: &mut Vec<String>) -> Result<Model, Problem> {
     onnx_scan::check_size(bytes)?;
-    let file = proto::ModelProto::decode(bytes.clone())
+    let mut file = proto::ModelProto::decode(bytes.clone())
         .map_err(|e| Problem::new(format_args!("not an ONNX model, or cut short: {e}")))?;
     check_nothing_lost(&file, bytes, warnings);
     if let Some(version) = file.ir_version.filter(|&v| v > proto::IR_VERSION) {
@@ -60,6 +60,13 @@ pub(super) fn read(bytes: &Bytes, folder: &mut Folder, warnings: &mut Vec<String
     }
     let mut model = read_graph(graph, folder)?;
     model.opset_import = opset_import;
+    for function in &mut file.functions {
+        let place = format!("function {:?}", function.name.as_deref().unwrap_or_default());
+        onnx_tensor::internalise_nodes(&mut function.node, folder).map_err(|p| p.within(place))?;
+    }
+    for graph in file.training_info.iter_mut().flat_map(|t| t.initialization.iter_mut().chain(&mut t.algorithm)) {
+        onnx_tensor::internalise_graph(graph, folder).map_err(|p| p.within("training_info"))?;
+    }
     let mut protos = Vec::new();
     protos.extend(file.training_info.iter().map(|m| ("training_info".to_owned(), m.encode_to_vec().into())));
     protos.extend(file.configuration.iter().map(|m| ("configuration".to_owned(), m.encode_to_vec().into())));
@@ -161,8 +168,12 @@ pub(super) fn read_sparse(
     folder: &mut Folder,
 ) -> Result<(), Problem> {
     check_new(model, &name)?;
-    let encoded: Bytes = sparse.encode_to_vec().into();
-    match onnx_tensor::densify(sparse, folder)? {
+    let mut whole = sparse.clone();
+    for tensor in whole.values.iter_mut().chain(&mut whole.indices) {
+        onnx_tensor::internalise(tensor, folder)?;
+    }
+    let encoded: Bytes = whole.encode_to_vec().into();
+    match onnx_tensor::densify(&whole, folder)? {
         Some(tensor) => {
             let storage = Storage::Sparse(encoded);
             model.weights.insert(name, Weight { tensor, doc: String::new(), storage, metadata: Vec::new() });
@@ -242,7 +253,10 @@ fn read_attr(
     protos: &mut Vec<(String, Bytes)>,
     folder: &mut Folder,
 ) -> Result<ModelAttr, Problem> {
-    let Some(kind) = plain_kind(&attribute) else { return Ok(ModelAttr::Proto(attribute.encode_to_vec().into())) };
+    let Some(kind) = plain_kind(&attribute) else {
+        onnx_tensor::internalise_attribute(&mut attribute, folder)?;
+        return Ok(ModelAttr::Proto(attribute.encode_to_vec().into()));
+    };
     let name = attribute.name.clone().unwrap_or_default();
     if let Some(doc) = attribute.doc_string.take().filter(|doc| !doc.is_empty()) {
         protos.push((format!("doc:{name}"), doc.into_bytes().into()));

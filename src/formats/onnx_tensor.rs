@@ -6,7 +6,7 @@ use zerocopy::{Immutable, IntoBytes};
 use super::error::Problem;
 use super::files::Folder;
 use super::model::Storage;
-use super::proto::{EXTERNAL, SparseTensorProto, TensorProto};
+use super::proto::{AttributeProto, EXTERNAL, GraphProto, NodeProto, SparseTensorProto, TensorProto};
 use crate::graph::{DType, Data, Tensor, element_count};
 
 /// A sparse initialiser is spelt out up to this many bytes (256 MiB); beyond it passes through unread, since its
@@ -36,11 +36,7 @@ pub(super) fn decode(mut proto: TensorProto, folder: &mut Folder) -> Result<Deco
     }
     let external = proto.data_location == Some(EXTERNAL);
     let Some(dtype) = dtype.filter(|_| proto.segment.is_none()) else {
-        if external {
-            proto.raw_data = Some(external_bytes(&proto, None, folder)?.0);
-            proto.data_location = None;
-            proto.external_data.clear();
-        }
+        internalise(&mut proto, folder)?;
         return Ok(Decoded::Foreign(proto));
     };
     let too_large = || Problem::new(format_args!("a tensor of type {dtype} and shape {shape:?} is too large"));
@@ -73,6 +69,55 @@ pub(super) fn decode(mut proto: TensorProto, folder: &mut Folder) -> Result<Deco
     };
     let tensor = Tensor::new(dtype, &shape, data).map_err(Problem::new)?;
     Ok(Decoded::Tensor(tensor, Storage::Inline))
+}
+
+/// Moves external data into the message, for tensors that are kept encoded.
+///
+/// # Errors
+/// If the file cannot be read, or has more data than a message can hold.
+pub(super) fn internalise(proto: &mut TensorProto, folder: &mut Folder) -> Result<(), Problem> {
+    if proto.data_location != Some(EXTERNAL) {
+        return Ok(());
+    }
+    let (bytes, _) = external_bytes(proto, None, folder)?;
+    if bytes.len() > i32::MAX as usize {
+        return Err(Problem::new("more than 2 GiB of external data of a type that only passes through"));
+    }
+    proto.raw_data = Some(bytes);
+    proto.data_location = None;
+    proto.external_data.clear();
+    Ok(())
+}
+
+/// Moves all external data below these nodes into their messages.
+pub(super) fn internalise_nodes(nodes: &mut [NodeProto], folder: &mut Folder) -> Result<(), Problem> {
+    for attribute in nodes.iter_mut().flat_map(|n| &mut n.attribute) {
+        internalise_attribute(attribute, folder)?;
+    }
+    Ok(())
+}
+
+/// Moves all external data below this attribute into its messages.
+pub(super) fn internalise_attribute(attribute: &mut AttributeProto, folder: &mut Folder) -> Result<(), Problem> {
+    let sparse = attribute.sparse_tensor.iter_mut().map(|s| &mut **s).chain(&mut attribute.sparse_tensors);
+    let parts = sparse.flat_map(|s| s.values.iter_mut().chain(&mut s.indices));
+    let own = attribute.t.iter_mut().map(|t| &mut **t).chain(&mut attribute.tensors);
+    for tensor in own.chain(parts) {
+        internalise(tensor, folder)?;
+    }
+    for graph in attribute.g.iter_mut().map(|g| &mut **g).chain(&mut attribute.graphs) {
+        internalise_graph(graph, folder)?;
+    }
+    Ok(())
+}
+
+/// Moves all external data of a graph into its messages.
+pub(super) fn internalise_graph(graph: &mut GraphProto, folder: &mut Folder) -> Result<(), Problem> {
+    let sparse = graph.sparse_initializer.iter_mut().flat_map(|s| s.values.iter_mut().chain(&mut s.indices));
+    for tensor in graph.initializer.iter_mut().chain(sparse) {
+        internalise(tensor, folder)?;
+    }
+    internalise_nodes(&mut graph.node, folder)
 }
 
 /// Dimensions as unsigned numbers.
@@ -270,6 +315,35 @@ mod tests {
         };
         assert!(read(external).unwrap_err().contains("must not leave"));
         assert_eq!(read(TensorProto { data_type: Some(14), ..base }).unwrap_err(), "foreign");
+    }
+
+    #[test]
+    fn data_of_messages_that_are_kept_come_into_them() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("w"), [1, 2, 3, 4]).unwrap();
+        let mut folder = Folder::of(&dir.path().join("m.onnx"));
+        let location = StringStringEntryProto { key: Some("location".into()), value: Some("w".into()) };
+        let external =
+            TensorProto { data_location: Some(EXTERNAL), external_data: vec![location], ..Default::default() };
+        let sparse = SparseTensorProto { values: Some(external.clone()), ..Default::default() };
+        let inner = AttributeProto { tensors: vec![external.clone()], ..Default::default() };
+        let graph = GraphProto {
+            node: vec![NodeProto { attribute: vec![inner], ..Default::default() }],
+            initializer: vec![external.clone()],
+            ..Default::default()
+        };
+        let mut node = NodeProto {
+            attribute: vec![
+                AttributeProto { t: Some(Box::new(external)), ..Default::default() },
+                AttributeProto { sparse_tensors: vec![sparse], ..Default::default() },
+                AttributeProto { g: Some(Box::new(graph)), ..Default::default() },
+            ],
+            ..Default::default()
+        };
+        internalise_nodes(std::slice::from_mut(&mut node), &mut folder).unwrap();
+        let text = format!("{node:?}");
+        assert_eq!(text.matches("raw_data: Some(b\"\\x01\\x02\\x03\\x04\")").count(), 4, "{text}");
+        assert_eq!(text.matches("data_location: Some").count(), 0);
     }
 
     #[test]
