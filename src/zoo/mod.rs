@@ -28,7 +28,8 @@ mod vit;
 use std::collections::BTreeMap;
 
 use crate::formats::model::Model;
-use crate::graph::{Data, Init, TensorError};
+use crate::graph::{Data, Graph, Init, OpKind, TensorError, TensorType, ValueRef};
+use crate::ops;
 
 /// What is wrong with a request for an architecture.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -386,5 +387,24 @@ pub fn parameters(model: &Model) -> u64 {
     trainable.map(|(_, w)| w.tensor.len()).sum()
 }
 
+/// Multiply-adds of one evaluation, as frameworks publish them: products of convolutions, Gemm, MatMul and Einsum, without
+/// biases and without nodes that depend on weights alone. Half the FLOPs that those take.
+pub fn multiply_adds(graph: &Graph) -> f64 {
+    let multiplies = [OpKind::Conv, OpKind::Gemm, OpKind::MatMul, OpKind::Einsum];
+    let of_node = |id| {
+        let node = graph.node(id);
+        if node.constant || !node.op.kind().is_some_and(|kind| multiplies.contains(&kind)) {
+            return 0.0;
+        }
+        let ty = |value: &Option<ValueRef>| value.and_then(|v| graph.facts(v).ty.as_ref());
+        let factors: Vec<Option<&TensorType>> = node.inputs.iter().take(2).map(ty).collect();
+        let outputs: Vec<TensorType> = node.outputs.iter().filter_map(|o| o.facts.ty.clone()).collect();
+        0.5 * ops::work(&node.op, &factors, &outputs).flops
+    };
+    graph.node_ids().map(of_node).sum()
+}
+
+#[cfg(test)]
+mod alive;
 #[cfg(test)]
 mod tests;

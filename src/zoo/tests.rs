@@ -3,7 +3,9 @@ use std::path::Path;
 
 use super::*;
 use crate::formats;
+use crate::formats::import::{ImportOptions, import};
 use crate::formats::model::DeclaredDim;
+use crate::graph::Graph;
 
 /// Parameters as published: torchvision's counts where it has the model, else those of the authors' implementation.
 const PARAMETERS: &[(&str, u64)] = &[
@@ -22,10 +24,23 @@ const PARAMETERS: &[(&str, u64)] = &[
     ("gpt2", 124_439_808),
 ];
 
+/// Multiply-adds of convolutions and products in units of 1e9, as torchvision publishes them, and NASNet's authors.
+const MULTIPLY_ADDS: &[(&str, f64)] = &[
+    ("squeezenet1_1", 0.349),
+    ("resnet18", 1.814),
+    ("resnet50", 4.089),
+    ("resnext50_32x4d", 4.230),
+    ("inception_v3", 5.713),
+    ("mobilenet_v2", 0.301),
+    ("vgg19", 19.632),
+    ("vit_b_16", 17.564),
+    ("nasnet_a", 0.564),
+];
+
 /// Sizes at which every entry is small; together they touch every size that any entry has.
 const SMALL: &[(&str, u64)] = &[
     ("batch", 2),
-    ("image", 96),
+    ("image", 80),
     ("classes", 10),
     ("layers", 2),
     ("hidden", 24),
@@ -59,6 +74,37 @@ pub(super) fn small(entry: &Entry) -> Vec<(&'static str, u64)> {
 fn parameters_are_as_published() {
     for (name, expected) in PARAMETERS {
         assert_eq!(parameters(&build(name, &[]).unwrap()), *expected, "{name}");
+    }
+}
+
+pub(super) fn graph_of(model: &Model) -> Graph {
+    import(model.clone(), &ImportOptions::default()).unwrap_or_else(|e| panic!("{}: {e}", model.name)).graph
+}
+
+#[test]
+fn multiply_adds_are_as_published() {
+    for (name, expected) in MULTIPLY_ADDS {
+        let found = multiply_adds(&graph_of(&build(name, &[]).unwrap())) * 1e-9;
+        assert!((found - expected).abs() < 0.0006, "{name}: {found}");
+    }
+}
+
+/// Every operator is understood, and inferred types agree with those that the builder declared.
+#[test]
+fn nothing_is_opaque_and_shapes_agree() {
+    for entry in ENTRIES {
+        for overrides in [vec![], small(entry)] {
+            let model = build(entry.name, &overrides).unwrap();
+            let imported = import(model.clone(), &ImportOptions::default()).unwrap();
+            assert!(imported.warnings.is_empty(), "{}: {:?}", entry.name, imported.warnings);
+            for (output, declared) in imported.graph.outputs().iter().zip(&model.outputs) {
+                let inferred = imported.graph.facts(output.value).ty.as_ref().unwrap();
+                let shape = inferred.known_shape().unwrap();
+                let declared = declared.ty.as_ref().unwrap().shape.as_ref().unwrap();
+                let same = declared.iter().zip(&shape).all(|(d, &n)| *d == DeclaredDim::Size(n as u64));
+                assert!(same && shape.len() == declared.len(), "{} {}: {shape:?}", entry.name, output.name);
+            }
+        }
     }
 }
 
