@@ -285,7 +285,7 @@ fn read_attr(
                     ModelAttr::Tensor(tensor)
                 }
                 Decoded::Foreign(tensor) => {
-                    attribute.t = Some(Box::new(tensor));
+                    attribute.t = Some(tensor);
                     ModelAttr::Proto(attribute.encode_to_vec().into())
                 }
             }

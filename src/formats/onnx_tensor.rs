@@ -19,7 +19,7 @@ pub(super) enum Decoded {
     /// A tensor, and where the file keeps it.
     Tensor(Tensor, Storage),
     /// One of an element type that graphopt does not name, with its data in the message.
-    Foreign(TensorProto),
+    Foreign(Box<TensorProto>),
 }
 
 /// Reads a tensor's type, shape and data. Typed fields are turned into bytes, so that each is let go before the next is
@@ -37,7 +37,7 @@ pub(super) fn decode(mut proto: TensorProto, folder: &mut Folder) -> Result<Deco
     let external = proto.data_location == Some(EXTERNAL);
     let Some(dtype) = dtype.filter(|_| proto.segment.is_none()) else {
         internalise(&mut proto, folder)?;
-        return Ok(Decoded::Foreign(proto));
+        return Ok(Decoded::Foreign(Box::new(proto)));
     };
     let too_large = || Problem::new(format_args!("a tensor of type {dtype} and shape {shape:?} is too large"));
     let count = element_count(&shape).ok_or_else(too_large)?;
