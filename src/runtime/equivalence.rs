@@ -127,12 +127,25 @@ impl std::fmt::Display for Probe {
 /// # Errors
 /// A graph that does not run on any size tried, inputs that cannot be made. Graphs that differ are no error.
 pub fn compare(a: &Graph, b: &Graph, options: &CompareOptions) -> Result<Equivalence, CompareError> {
+    compare_with(a, b, options, &mut Weights::default())
+}
+
+/// Compares two graphs with weights that are loaded already, or are wanted afterwards.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_with(
+    a: &Graph,
+    b: &Graph,
+    options: &CompareOptions,
+    weights: &mut Weights,
+) -> Result<Equivalence, CompareError> {
     let mut result = Equivalence { differences: interface_differences(a, b), ..Equivalence::default() };
     if !result.differences.is_empty() {
         return Ok(result);
     }
     let sides = (Side::of("first", a), Side::of("second", b));
-    let mut programs = Programs::compile(&sides, options, true)?;
+    let mut programs = Programs::compile(&sides, options, true, weights)?;
     result.not_run = programs.a.not_run().iter().map(|n| format!("{}: {}", n.what, n.why)).collect();
     let sets = size_sets(a, &options.sizes);
     let mut set = 0;
@@ -154,7 +167,7 @@ pub fn compare(a: &Graph, b: &Graph, options: &CompareOptions) -> Result<Equival
             Err(CompareError::Run { graph: "first", .. }) if set + 1 < sets.len() => set += 1,
             // Values for opaque nodes may not fit one another: leave out what is below them.
             Err(CompareError::Run { graph: "first", .. }) if programs.supplies && !programs.a_is_closed() => {
-                programs = Programs::compile(&sides, options, false)?;
+                programs = Programs::compile(&sides, options, false, weights)?;
                 set = 0;
             }
             Err(error) => return Err(error),
@@ -263,19 +276,24 @@ struct Runs {
 }
 
 impl Programs {
-    fn compile(sides: &(Side<'_>, Side<'_>), options: &CompareOptions, supply: bool) -> Result<Programs, CompareError> {
-        let constants = (Constants::of(sides.0.graph), Constants::of(sides.1.graph));
-        let pair = |wide: bool| -> Result<(Program, Program), CompareError> {
+    fn compile(
+        sides: &(Side<'_>, Side<'_>),
+        options: &CompareOptions,
+        supply: bool,
+        weights: &mut Weights,
+    ) -> Result<Programs, CompareError> {
+        let constants = (Constants::of(sides.0.graph, weights), Constants::of(sides.1.graph, weights));
+        let mut pair = |wide: bool| -> Result<(Program, Program), CompareError> {
             let first = sides.0.options(options, wide, supply);
-            // Weights that both graphs have are loaded once.
-            let mut weights = Weights::new(first.place());
-            let a = Program::with(sides.0.graph, &first, &constants.0, &mut weights).map_err(sides.0.error())?;
+            let a = Program::with(sides.0.graph, &first, &constants.0, weights).map_err(sides.0.error())?;
             let second = sides.1.options(options, wide, supply);
-            let b = Program::with(sides.1.graph, &second, &constants.1, &mut weights).map_err(sides.1.error())?;
+            let b = Program::with(sides.1.graph, &second, &constants.1, weights).map_err(sides.1.error())?;
             Ok((a, b))
         };
         let (a, b) = pair(true)?;
         let native = if options.native { Some(pair(false)?) } else { None };
+        // The programs hold what they need; f64 copies of weights are of no use to others.
+        weights.forget_placed();
         Ok(Programs { a, b, native, supplies: supply })
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tch::{Kind, Tensor};
 
 use super::kernels::{self, Place, RunError};
-use super::weights::{from_torch, to_torch};
+use super::weights::{Weights, from_torch};
 use crate::graph::{self, Graph, NodeId, Op, ValueRef};
 
 /// The values of computed constants (weights themselves are not among them).
@@ -20,8 +20,8 @@ impl Constants {
     /// Computes every constant that a non-constant node or a graph output takes and that is no weight itself.
     ///
     /// A constant that cannot be computed (its type, an option that is not supported) is noted, and is no error.
-    pub fn of(graph: &Graph) -> Constants {
-        Constants::evaluate(graph, &wanted(graph))
+    pub fn of(graph: &Graph, weights: &mut Weights) -> Constants {
+        Constants::evaluate(graph, &wanted(graph), weights)
     }
 
     /// A computed value in f64 (integers and booleans in their own type).
@@ -34,7 +34,7 @@ impl Constants {
         &self.failed
     }
 
-    fn evaluate(graph: &Graph, wanted: &BTreeSet<ValueRef>) -> Constants {
+    fn evaluate(graph: &Graph, wanted: &BTreeSet<ValueRef>, weights: &mut Weights) -> Constants {
         let order = needed(graph, wanted);
         let mut uses: BTreeMap<ValueRef, usize> = BTreeMap::new();
         for id in &order {
@@ -45,7 +45,7 @@ impl Constants {
         let mut result = Constants { values: BTreeMap::new(), failed: Vec::new() };
         for id in order {
             let node = graph.node(id);
-            match result.compute(graph, id) {
+            match result.compute(graph, id, weights) {
                 Ok(outputs) => {
                     for (slot, tensor) in outputs.into_iter().enumerate() {
                         result.values.insert(ValueRef { node: id, slot: slot as u32 }, tensor);
@@ -65,11 +65,11 @@ impl Constants {
         result
     }
 
-    fn compute(&self, graph: &Graph, id: NodeId) -> Result<Vec<Tensor>, RunError> {
+    fn compute(&self, graph: &Graph, id: NodeId, weights: &mut Weights) -> Result<Vec<Tensor>, RunError> {
         let node = graph.node(id);
         if let Op::Weight(tensor) = &node.op {
-            let loaded = to_torch(tensor, true)?;
-            return match loaded {
+            return match weights.load(tensor, Place::CPU)? {
+                Some(t) if tensor.dtype().is_float() => Ok(vec![t.f_to_kind(Kind::Double)?]),
                 Some(t) => Ok(vec![t]),
                 None => Err(RunError::NotAnOperator(format!("a weight of type {}", tensor.dtype()))),
             };
@@ -130,7 +130,12 @@ pub struct Folded {
 
 /// Folds a graph's constants for export.
 pub fn fold(graph: &Graph) -> Folded {
-    let mut constants = Constants::of(graph);
+    fold_with(graph, &mut Weights::default())
+}
+
+/// Folds a graph's constants for export, with weights that are loaded already.
+pub fn fold_with(graph: &Graph, weights: &mut Weights) -> Folded {
+    let mut constants = Constants::of(graph, weights);
     let mut folded = Folded { tensors: BTreeMap::new(), failed: std::mem::take(&mut constants.failed) };
     // Each value is dropped once it is rounded, since f64 takes twice the memory.
     while let Some((value, tensor)) = constants.values.pop_first() {

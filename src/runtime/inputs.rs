@@ -161,7 +161,7 @@ fn make(
         };
         let drawn = graph::Tensor::new(ty.dtype, &dims, Data::Init(init));
         let drawn = drawn.map_err(|e| RunError::Torch(e.to_string()))?;
-        return to_torch(&drawn, false)?.ok_or_else(|| RunError::NotAnOperator(ty.dtype.to_string()));
+        return to_torch(&drawn)?.ok_or_else(|| RunError::NotAnOperator(ty.dtype.to_string()));
     }
     let least = |dims: &[Dim]| dims.iter().filter_map(|d| d.bind(sizes).known()).min().unwrap_or(1).max(1) as u64;
     let width = shape.last().copied().unwrap_or(1).max(1) as u64;

@@ -6,38 +6,55 @@ use tch::{Device, Kind, Tensor};
 use super::kernels::{Place, RunError};
 use crate::graph::{self, DType, Data};
 
-/// Weights on a device, each uploaded once however many programs use it.
+/// Weights as libtorch holds them, each drawn or read once however many programs use it, on whatever device and in
+/// whatever precision.
+#[derive(Default)]
 pub struct Weights {
-    place: Place,
-    loaded: FxHashMap<u128, Tensor>,
+    /// On the CPU, in their own type.
+    plain: FxHashMap<u128, Tensor>,
+    /// Elsewhere, or in f64.
+    placed: FxHashMap<(u128, Place), Tensor>,
 }
 
 impl Weights {
-    /// An empty store for a device and precision.
-    pub fn new(place: Place) -> Weights {
-        Weights { place, loaded: FxHashMap::default() }
-    }
-
-    /// Where this store's tensors are.
-    pub fn place(&self) -> Place {
-        self.place
-    }
-
-    /// The tensor on the device; `None` if its type is not computed with.
-    pub fn load(&mut self, tensor: &graph::Tensor) -> Result<Option<Tensor>, RunError> {
+    /// The tensor where a program computes with it; `None` if its type is not computed with.
+    ///
+    /// # Errors
+    /// libtorch's, above all a lack of memory.
+    pub fn load(&mut self, tensor: &graph::Tensor, place: Place) -> Result<Option<Tensor>, RunError> {
         let key = tensor.digest();
-        if let Some(loaded) = self.loaded.get(&key) {
-            return Ok(Some(loaded.shallow_clone()));
+        let as_it_is = place.device == Device::Cpu && !(place.wide && tensor.dtype().is_float());
+        if let (false, Some(placed)) = (as_it_is, self.placed.get(&(key, place))) {
+            return Ok(Some(placed.shallow_clone()));
         }
-        let Some(host) = to_torch(tensor, self.place.wide)? else { return Ok(None) };
-        let placed = if self.place.device == Device::Cpu { host } else { host.f_to_device(self.place.device)? };
-        self.loaded.insert(key, placed.shallow_clone());
+        let plain = match self.plain.get(&key) {
+            Some(plain) => plain.shallow_clone(),
+            None => {
+                let Some(made) = to_torch(tensor)? else { return Ok(None) };
+                self.plain.insert(key, made.shallow_clone());
+                made
+            }
+        };
+        if as_it_is {
+            return Ok(Some(plain));
+        }
+        let kind = place.kind(tensor.dtype()).unwrap_or_else(|| plain.kind());
+        let placed = plain.f_to_kind(kind)?.f_to_device(place.device)?;
+        self.placed.insert((key, place), placed.shallow_clone());
         Ok(Some(placed))
+    }
+
+    /// Forgets what is not on the CPU in its own type (programs that hold it keep it).
+    pub fn forget_placed(&mut self) {
+        self.placed.clear();
     }
 }
 
-/// A graph's tensor on the CPU, floats as f64 if `wide`; `None` if its type is not computed with.
-pub fn to_torch(tensor: &graph::Tensor, wide: bool) -> Result<Option<Tensor>, RunError> {
+/// A graph's tensor on the CPU in its own type; `None` if that type is not computed with.
+///
+/// # Errors
+/// libtorch's, above all a lack of memory.
+pub fn to_torch(tensor: &graph::Tensor) -> Result<Option<Tensor>, RunError> {
     let (Some(kind), Some(bytes)) = (Place::CPU.kind(tensor.dtype()), tensor.bytes()) else { return Ok(None) };
     let shape: Vec<i64> = tensor.shape().iter().map(|&d| d as i64).collect();
     let plain = if kind == Kind::Bool {
@@ -47,7 +64,7 @@ pub fn to_torch(tensor: &graph::Tensor, wide: bool) -> Result<Option<Tensor>, Ru
     } else {
         Tensor::f_from_data_size(&bytes, &shape, kind)?
     };
-    if wide && tensor.dtype().is_float() { Ok(Some(plain.f_to_kind(Kind::Double)?)) } else { Ok(Some(plain)) }
+    Ok(Some(plain))
 }
 
 /// A computed tensor as a graph's tensor of this type: floats are rounded once, to nearest even.

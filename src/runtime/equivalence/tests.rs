@@ -1,58 +1,6 @@
-use std::sync::Arc;
-
 use super::*;
-use crate::graph::{self, Attr, DType, Data, Dim, Facts, Init, OpKind, OpaqueOp, TensorType};
-use crate::ops::{self, make_node};
-
-/// A small graph under construction.
-struct Build(Graph);
-
-impl Build {
-    fn new() -> Build {
-        Build(Graph::new("g"))
-    }
-
-    fn input(&mut self, name: &str, dtype: DType, shape: &[Dim]) -> ValueRef {
-        let facts = Facts { ty: Some(TensorType::new(dtype, shape.to_vec())), elements: None };
-        ValueRef::first(self.0.add_input(name, facts))
-    }
-
-    fn weight(&mut self, name: &str, dtype: DType, shape: &[u64], init: Init) -> ValueRef {
-        let tensor = graph::Tensor::new(dtype, shape, Data::Init(init)).unwrap();
-        ValueRef::first(self.0.add_node(graph::Node::weight(name, tensor)))
-    }
-
-    fn op(&mut self, kind: OpKind, attrs: Vec<(&str, Attr)>, inputs: &[ValueRef]) -> ValueRef {
-        let op = ops::build(kind, attrs).unwrap();
-        let name = format!("v{}", self.0.id_bound());
-        let names: Vec<Arc<str>> = vec![name.as_str().into()];
-        let node = make_node(&self.0, &name, op, inputs.iter().copied().map(Some).collect(), &names).unwrap();
-        ValueRef::first(self.0.add_node(node))
-    }
-
-    fn opaque(&mut self, origin: usize, inputs: &[ValueRef], ty: Option<TensorType>) -> ValueRef {
-        let op = OpaqueOp {
-            domain: "com.example".to_owned(),
-            op_type: "Odd".to_owned(),
-            origin,
-            own_inputs: inputs.len(),
-            captures: Vec::new(),
-        };
-        let output = graph::Output { name: format!("o{origin}").as_str().into(), facts: Facts { ty, elements: None } };
-        let inputs = inputs.iter().copied().map(Some);
-        ValueRef::first(self.0.add_node(graph::Node::new("odd", Op::Opaque(Arc::new(op)), inputs, [output], false)))
-    }
-
-    fn output(mut self, value: ValueRef) -> Graph {
-        self.0.add_output("y", value);
-        self.0.validate().unwrap();
-        self.0
-    }
-}
-
-fn known(sizes: &[i64]) -> Vec<Dim> {
-    sizes.iter().map(|&n| Dim::Known(n)).collect()
-}
+use crate::graph::{Attr, DType, Dim, Init, OpKind, TensorType};
+use crate::runtime::testing::{Build, known};
 
 fn normal(seed: u64) -> Init {
     Init::Normal { seed, std: 0.3 }
@@ -67,7 +15,7 @@ fn parallel() -> Graph {
     let a = g.op(OpKind::Conv, vec![("pads", Attr::ints(&[1, 1, 1, 1]))], &[x, w1]);
     let b = g.op(OpKind::Conv, vec![], &[x, w2]);
     let y = g.op(OpKind::Add, vec![], &[a, b]);
-    g.output(y)
+    g.outputs(&[("y", y)])
 }
 
 /// One convolution with the sum of the kernels, computed on constants; the second kernel scaled by `scale`.
@@ -81,7 +29,7 @@ fn merged(scale: f64) -> Graph {
     let large = g.op(OpKind::Enlarge, vec![("kernel_shape", Attr::ints(&[3, 3]))], &[w2]);
     let w = g.op(OpKind::Add, vec![], &[w1, large]);
     let y = g.op(OpKind::Conv, vec![("pads", Attr::ints(&[1, 1, 1, 1]))], &[x, w]);
-    g.output(y)
+    g.outputs(&[("y", y)])
 }
 
 #[test]
@@ -102,7 +50,7 @@ fn another_interface_is_a_difference() {
     let mut g = Build::new();
     let x = g.input("x", DType::F32, &known(&[1, 3, 8, 9]));
     let y = g.op(OpKind::Relu, vec![], &[x]);
-    let other = compare(&parallel(), &g.output(y), &CompareOptions::default()).unwrap();
+    let other = compare(&parallel(), &g.outputs(&[("y", y)]), &CompareOptions::default()).unwrap();
     assert!(!other.passed && other.differences[0].contains("f32[1, 3, 9, 9]"), "{other:?}");
 }
 
@@ -114,7 +62,7 @@ fn non_finite_outputs_are_compared_by_their_pattern() {
         let x = if negate { g.op(OpKind::Neg, vec![], &[x]) } else { x };
         let zero = g.op(OpKind::Relu, vec![], &[x]);
         let y = g.op(OpKind::Log, vec![], &[zero]);
-        g.output(y)
+        g.outputs(&[("y", y)])
     };
     let options = CompareOptions::default();
     assert!(compare(&logarithm(false), &logarithm(false), &options).unwrap().passed);
@@ -137,7 +85,7 @@ fn around_opaque(folded: bool, factor: f64, ty: Option<TensorType>) -> Graph {
         let xa = g.op(OpKind::Mul, vec![], &[inner, a]);
         g.op(OpKind::Mul, vec![], &[xa, b])
     };
-    g.output(y)
+    g.outputs(&[("y", y)])
 }
 
 #[test]
@@ -165,7 +113,7 @@ fn named_dimensions_are_tried_at_several_sizes() {
         } else {
             g.op(OpKind::Mul, vec![], &[x, x])
         };
-        g.output(y)
+        g.outputs(&[("y", y)])
     };
     let result = compare(&square(true), &square(false), &CompareOptions::default()).unwrap();
     assert!(result.passed && result.sizes.len() == 3, "{result:?}");

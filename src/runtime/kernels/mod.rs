@@ -25,7 +25,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::graph::{DType, Op, OpKind};
 
 /// Where and how precisely to compute.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Place {
     /// Device of results that do not depend on an input's data (shapes stay on the CPU).
     pub device: Device,
