@@ -13,8 +13,7 @@ fn edit(c: &mut Criterion) {
     let rules = common::rules();
     for name in ["bert_base", "resnet50", "inception_v3", "nasnet_a"] {
         let mut state = State::new(common::model(name), rules.clone(), &model);
-        let candidates: Vec<_> =
-            state.candidates().filter(|c| c.patch.is_acyclic(state.graph())).cloned().collect();
+        let candidates: Vec<_> = state.candidates().filter(|c| c.patch.is_acyclic(state.graph())).cloned().collect();
         println!("{name}: {} nodes, {} candidates", state.graph().len(), candidates.len());
         let mut next = 0;
         c.bench_function(&format!("apply and undo, {name}"), |b| {

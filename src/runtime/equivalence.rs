@@ -9,6 +9,7 @@
 //! What lies below an opaque node is computed too where the node's output types are known: both graphs are given the same
 //! random values for the outputs of each opaque node, and the inputs of opaque nodes are compared like outputs.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use tch::{Device, Kind, Tensor};
@@ -315,11 +316,14 @@ impl Programs {
             let mut tensors = Vec::new();
             for (value, _) in program.supplied() {
                 let key = side.opaque_key(value);
-                if !drawn.contains_key(&key) {
-                    let seed = splitmix64(seed ^ key.0 as u64, u64::from(key.1));
-                    drawn.insert(key, draw(side.graph, value, sizes, seed)?);
-                }
-                tensors.push(drawn[&key].shallow_clone());
+                let tensor = match drawn.entry(key) {
+                    Entry::Occupied(seen) => seen.get().shallow_clone(),
+                    Entry::Vacant(place) => {
+                        let seed = splitmix64(seed ^ key.0 as u64, u64::from(key.1));
+                        place.insert(draw(side.graph, value, sizes, seed)?).shallow_clone()
+                    }
+                };
+                tensors.push(tensor);
             }
             Ok(tensors)
         };

@@ -170,7 +170,7 @@ fn make(
         match role {
             Role::Index(dims) => (random % least(dims)) as i64,
             Role::Length(dims) => 1 + (random % least(dims)) as i64,
-            Role::Mask if i % width == 0 => 1,
+            Role::Mask if i.is_multiple_of(width) => 1,
             Role::Mask => (random % 2) as i64,
             // Never 0, which could end up as a divisor or as a size.
             Role::Plain | Role::Positive => 1 + (random % 3) as i64,

@@ -29,7 +29,7 @@ struct Runner {
 impl Runner {
     fn run(&mut self, model: &Model) -> Vec<Values> {
         let graph = graph_of(model);
-        let constants = Constants::of(&graph);
+        let constants = Constants::of(&graph, &mut self.weights);
         let program = Program::with(&graph, &Options::wide(Device::Cpu), &constants, &mut self.weights).unwrap();
         assert!(program.not_run().is_empty(), "{}: {:?}", model.name, program.not_run());
         let run = program.run(&self.inputs).unwrap_or_else(|e| panic!("{}: {e}", model.name));
@@ -64,7 +64,7 @@ fn outputs_are_finite_and_depend_on_every_part() {
         let sizes: Vec<(&str, u64)> = small(entry).into_iter().filter(|(name, _)| *name != "batch").collect();
         let model = build(entry.name, &sizes).unwrap();
         let inputs = draw_inputs(&graph_of(&model), &BTreeMap::new(), 0).unwrap();
-        let mut runner = Runner { weights: Weights::new(Options::wide(Device::Cpu).place()), inputs };
+        let mut runner = Runner { weights: Weights::default(), inputs };
         let reference = runner.run(&model);
         for output in &reference {
             let largest = output.abs().max().double_value(&[]);
