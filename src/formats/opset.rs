@@ -1,14 +1,14 @@
 //! What the operator sets of ONNX say of the operators that we understand: since when each exists, how many inputs and
 //! outputs it may have, which attributes with which defaults, each by version of the operator set. Facts of the ONNX
-//! specification (operator sets 7 to 28); read by the importer and by the exporter.
+//! specification (operator sets 1 to 28); read by the importer and by the exporter.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use crate::graph::OpKind;
 
-/// Oldest operator set that is read.
-pub const OLDEST: i64 = 7;
+/// Oldest operator set that is read. Before operator set 7 the operators that changed since are not understood.
+pub const OLDEST: i64 = 1;
 /// Newest operator set that is read.
 pub const NEWEST: i64 = 28;
 
@@ -83,9 +83,9 @@ impl Row {
         self
     }
 
-    /// First operator set that has the operator (operator sets before the oldest that we read count as it).
+    /// First operator set that has the operator as it was in operator set 7 or later.
     pub fn since(&self) -> i64 {
-        self.arities[0].0.max(OLDEST)
+        self.arities[0].0
     }
 
     /// Whether an operator set has it.
@@ -227,6 +227,12 @@ pub const ROWS: &[Row] = &[
         Cast,
         &[(6, 1, 1, 1)],
         &[a("round_mode", 24, LATEST, Text("up")), a("saturate", 19, LATEST, Int(1)), all("to", NeedInt)],
+    ),
+    row(
+        "CastLike",
+        Cast,
+        &[(15, 2, 2, 1)],
+        &[a("round_mode", 24, LATEST, Text("up")), a("saturate", 19, LATEST, Int(1))],
     ),
     // Along axes.
     row("Softmax", Softmax, &[(1, 1, 1, 1)], &[a("axis", 1, 12, Int(1)), a("axis", 13, LATEST, Int(-1))]),

@@ -376,13 +376,15 @@ impl Writer<'_> {
         if self.inputs.len() < least || self.inputs.len() > greatest {
             return Err(self.missing(&format!("{} operands", self.inputs.len())));
         }
+        // Upsample has few attributes; what they would say is in the row of Resize.
+        let usual = opset::row_of(self.kind.name()).expect("every operator has a row (tested)");
         for (name, value) in std::mem::take(&mut self.left) {
             match row.attribute(name, opset) {
                 Some(attribute) if is_default(attribute.form, &value) => {}
                 Some(_) => {
                     self.attrs.insert(name.to_owned(), written(&value));
                 }
-                None if row.defaults(name).any(|form| is_default(form, &value)) => {}
+                None if usual.defaults(name).any(|form| is_default(form, &value)) => {}
                 None => return Err(self.missing(&format!("attribute {name:?}"))),
             }
         }

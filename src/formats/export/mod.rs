@@ -93,3 +93,6 @@ fn unchanged(graph: &Graph, original: &Graph) -> bool {
         && graph.outputs() == original.outputs()
         && original.node_ids().all(|id| graph.get(id).is_some_and(|node| node == original.node(id)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,13 +28,19 @@ pub(super) fn computes_with(dtype: DType) -> bool {
     dtype.is_float() || dtype == DType::Bool || (dtype.is_int() && !matches!(dtype, DType::I4 | DType::U4))
 }
 
-/// Cast between types that the optimiser computes with.
+/// Cast between types that the optimiser computes with, and CastLike, which takes the type of its second operand.
 pub(super) fn cast(site: &Site<'_>) -> Read<Normal> {
     let mut normal = site.plain()?;
-    let to = site.int("to")?.and_then(|to| i32::try_from(to).ok()).and_then(DType::from_onnx);
-    if !to.is_some_and(computes_with) {
-        return opaque("a cast to a type that is only passed through");
-    }
+    let to = if site.row.name == "CastLike" {
+        normal.operands(1);
+        site.dtype(1)
+    } else {
+        site.int("to")?.and_then(|to| i32::try_from(to).ok()).and_then(DType::from_onnx)
+    };
+    let Some(to) = to.filter(|to| computes_with(*to)) else {
+        return opaque("a cast to a type that is only passed through, or not known");
+    };
+    normal.int("to", to.onnx().into());
     if site.text("round_mode")?.unwrap_or("up") != "up" {
         return opaque("a rounding mode");
     }

@@ -312,7 +312,7 @@ impl<'a> Importer<'a> {
         }
         let Some(row) = opset::row_of(&node.op) else { return opaque("the operator is not covered") };
         if !row.exists(self.opset) {
-            return opaque(format!("operator set {} has no {}", self.opset, node.op));
+            return opaque(format!("operator set {} has no {}, or had another", self.opset, node.op));
         }
         self.check_arity(index, node, row)?;
         let trimmed = inputs.iter().rposition(Option::is_some).map_or(0, |last| last + 1);

@@ -120,6 +120,8 @@ fn parameters_that_moved_between_operator_sets_have_one_normal_form() {
         ),
         (13, x, vec![], node("Transpose", "x", "y", &[]), "Transpose perm=[2, 1, 0] /1"),
         (13, x, vec![], node("Flatten", "x", "y", &[("axis", Int(-1))]), "Flatten axis=2 /1"),
+        (15, x, vec![("i", list(&[0]))], node("CastLike", "x i", "y", &[]), "Cast saturate=1 to=7 /1"),
+        (6, x, vec![], node("Concat", "x x", "y", &[("axis", Int(1))]), "Concat axis=1 /2"),
         (13, x, vec![], node("Concat", "x x", "y", &[("axis", Int(-1))]), "Concat axis=2 /2"),
         (13, x, vec![], node("Shape", "x", "y", &[]), "Shape end=9223372036854775807 start=0 /1"),
     ];
@@ -182,6 +184,7 @@ fn what_is_not_covered_is_opaque_and_reported() {
         (13, node("Relu", "x", "y", &[("alpha", Float(1.0))]), "no attribute \"alpha\""),
         (13, node("LeakyRelu", "x", "y", &[("alpha", Int(1))]), "not a float"),
         (17, node("Gelu", "x", "y", &[]), "operator set 17 has no Gelu"),
+        (6, node("Add", "x x", "y", &[("broadcast", Int(1))]), "operator set 6 has no Add"),
         (13, ModelNode { domain: "com.example".to_owned(), ..node("Relu", "x", "y", &[]) }, "domain"),
         (13, node("BatchNormalization", "x s s s s", "y m v", &[]), "training"),
         (15, node("BatchNormalization", "x s s s s", "y", &[("training_mode", Int(1))]), "training"),
@@ -221,7 +224,7 @@ fn faults_of_structure_name_node_and_field() {
         (model(13, x(), &[], vec![node("Add", "x", "y", &[])], &["y"]), "1 inputs; Add takes 2"),
         (model(13, x(), &[], vec![node("Add", "x -", "y", &[])], &["y"]), "input 1 is left out"),
         (model(13, x(), &[], vec![node("Relu", "x", "y z", &[])], &["y"]), "2 outputs; Relu gives 1"),
-        (model(6, x(), &[], vec![], &["x"]), "operator set 6 is not supported (7 to 28 are)"),
+        (model(0, x(), &[], vec![], &["x"]), "operator set 0 is not supported (1 to 28 are)"),
         (model(99, x(), &[], vec![], &["x"]), "operator set 99 is not supported"),
         (model(13, x(), &[("w", list(&[1]))], vec![node("Add", "x w", "y", &[])], &["y"]), "node \"add_y\" (Add)"),
         (
