@@ -1,1 +1,24 @@
 //! Libraries of substitutions: reading, checking, writing.
+
+mod attributes;
+mod canonical;
+mod check;
+mod expr;
+mod instance;
+mod json;
+mod library;
+mod propose;
+mod random;
+mod text;
+mod trial;
+mod value;
+
+pub use canonical::id_of;
+pub use expr::{TextError, condition_text, expr_text, operand_text, parse_condition, parse_expr, parse_operand};
+pub use library::{
+    FORMAT, FiniteField, Generator, Ids, Library, LibraryError, STARTER, Status, Substitution, VERSION, Verification,
+};
+pub use trial::{TrialError, TrialSettings, Trials, try_rule};
+
+#[cfg(test)]
+mod tests;
