@@ -32,10 +32,15 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// A dimension. Axes below 0 count from the end, and one that is not there is 1, as in broadcasting.
     fn dim(&self, value: ValueRef, axis: i64) -> Option<Dim> {
         let shape = &self.graph.facts(value).ty.as_ref()?.shape;
-        let axis = if axis < 0 { axis + shape.len() as i64 } else { axis };
-        shape.get(usize::try_from(axis).ok()?).cloned()
+        let from_end = axis < 0;
+        let axis = if from_end { axis + shape.len() as i64 } else { axis };
+        match usize::try_from(axis) {
+            Ok(axis) => shape.get(axis).cloned(),
+            Err(_) => from_end.then_some(Dim::Known(1)),
+        }
     }
 
     /// The value of an expression; `None` if it has none here (unbound, unknown, inexact division, out of range).

@@ -21,4 +21,6 @@ pub use library::{
 pub use trial::{TrialError, TrialSettings, Trials, try_rule};
 
 #[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
 mod tests;

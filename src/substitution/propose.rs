@@ -381,6 +381,10 @@ pub(super) fn draw_elements(
             (None, false) if divisor || random.percent(50) => magnitude * if random.percent(50) { 1.0 } else { -1.0 },
             (None, false) => 3.0 * random.unit() - 1.5,
         });
+        // Weights of graphs are stored as f32: the same numbers on both ways.
+        if let Some(last) = data.last_mut() {
+            *last = f64::from(*last as f32);
+        }
     }
     let shape: Vec<usize> = shape.iter().map(|&d| d as usize).collect();
     let array = Array::new(&shape, data).map_err(|e| Misfit(e.to_string()))?;

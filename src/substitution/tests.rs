@@ -26,7 +26,10 @@ fn sample() -> Value {
                 {"op": "Conv", "inputs": ["x", "w", "b?"], "outputs": ["z"],
                  "attrs": {"strides": "?s", "pads": "?p", "dilations": "?d", "group": "?g"}}], "outputs": ["z"]},
             "let": {"?k": "dim(w1, 2)"},
-            "conditions": ["dim(w1, 0) == dim(w2, 0)", "?p[0] == ?q[0] + div((?k - dim(w2, 2)) * ?d[0], 2)"],
+            "conditions": [
+                "dim(w1, 0) == dim(w2, 0)", "dim(w2, 2) <= ?k", "dim(w2, 3) <= dim(w1, 3)",
+                "?p[0] == ?q[0] + div(?k - dim(w2, 2), 2) * ?d[0]", "?p[2] == ?q[2] + ?p[0] - ?q[0]",
+                "?p[1] == ?q[1] + div(dim(w1, 3) - dim(w2, 3), 2) * ?d[1]", "?p[3] == ?q[3] + ?p[1] - ?q[1]"],
             "verification": {"status": "tested"}
         }]
     })
@@ -266,7 +269,7 @@ fn a_library_has_each_rule_and_name_once() {
 }
 
 /// The files as they are on disk: editing a rule needs no compilation.
-fn starter_files() -> Vec<(std::path::PathBuf, String)> {
+pub(super) fn starter_files() -> Vec<(std::path::PathBuf, String)> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("substitutions");
     STARTER.iter().map(|(file, _)| (folder.join(file), std::fs::read_to_string(folder.join(file)).unwrap())).collect()
 }

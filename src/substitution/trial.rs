@@ -26,7 +26,7 @@ pub struct TrialSettings {
 
 impl Default for TrialSettings {
     fn default() -> TrialSettings {
-        TrialSettings { seed: 0, instances: 20, attempts: 40_000, tolerance: 1e-9 }
+        TrialSettings { seed: 0, instances: 20, attempts: 400_000, tolerance: 1e-9 }
     }
 }
 
