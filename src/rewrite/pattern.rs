@@ -291,16 +291,20 @@ impl<'a> Planner<'a> {
         let root = self.pattern.source_outputs[0].id().and_then(|v| self.pattern.values[v].producer);
         let (root, _) = root.ok_or(RuleError::Outputs)?;
         let mut steps = Vec::new();
-        let anchor = if self.pattern.source[root].repeated {
-            let (anchor, shared) = self.shared_value()?;
-            self.bind(anchor);
-            let template = self.walk_template();
-            steps.extend(template.iter().cloned());
-            steps.push(Step::Siblings { shared, node: anchor, template });
-            anchor
-        } else {
-            self.bind(root);
-            root
+        let anchor = match self.group_at(root)? {
+            Some((anchor, shared)) => {
+                self.bind(anchor);
+                let template = self.walk_template();
+                steps.extend(template.iter().cloned());
+                steps.push(Step::Siblings { shared, node: anchor, template });
+                anchor
+            }
+            None => {
+                let start = if self.pattern.source[root].repeated { self.list_producer() } else { None };
+                let start = start.unwrap_or(root);
+                self.bind(start);
+                start
+            }
         };
         while let Some(step) = self.next_step() {
             steps.push(step);
@@ -312,6 +316,30 @@ impl<'a> Planner<'a> {
                 Err(RuleError::Disconnected { node, op })
             }
         }
+    }
+
+    /// If the root is repeated: the member to start from and the value that the group shares. `None` if the source is
+    /// better walked from a single node: a root that is not repeated, or the producer of the list of members where they
+    /// share nothing but perhaps a constant.
+    fn group_at(&self, root: usize) -> Result<Option<(usize, ValueId)>, RuleError> {
+        if !self.pattern.source[root].repeated {
+            return Ok(None);
+        }
+        let shared = self.shared_value();
+        let only_constant = match &shared {
+            Ok((_, v)) => self.pattern.values[*v].input.as_ref().is_some_and(|i| i.constant),
+            Err(_) => true,
+        };
+        if only_constant && self.list_producer().is_some() {
+            return Ok(None);
+        }
+        shared.map(Some)
+    }
+
+    /// A node that produces a list as a whole.
+    fn list_producer(&self) -> Option<usize> {
+        let produces_list = |n: &PatternNode| n.outputs.iter().any(|o| matches!(o, PatternOperand::All(_)));
+        self.pattern.source.iter().position(produces_list)
     }
 
     /// The repeated node through whose operand the members of a group hang together, and that operand: preferably not

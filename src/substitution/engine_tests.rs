@@ -105,10 +105,9 @@ fn evaluate(graph: &Graph, given: &BTreeMap<NodeId, Array<f64>>) -> Result<Vec<A
             Op::Input => vec![given[&id].clone()],
             Op::Weight(tensor) => {
                 let shape: Vec<usize> = tensor.shape().iter().map(|&d| d as usize).collect();
-                vec![
-                    Array::new(&shape, tensor.to_f64s(1 << 20).ok_or("a weight has no elements")?)
-                        .map_err(|e| e.to_string())?,
-                ]
+                let integers = || Some(tensor.to_i64s(1 << 20)?.into_iter().map(|v| v as f64).collect());
+                let data = tensor.to_f64s(1 << 20).or_else(integers).ok_or("a weight has no elements")?;
+                vec![Array::new(&shape, data).map_err(|e| e.to_string())?]
             }
             op => {
                 let inputs: Vec<Option<&Array<f64>>> = node.inputs.iter().map(|v| v.map(|v| &values[&v])).collect();
