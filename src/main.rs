@@ -1,2 +1,5 @@
 //! The `graphopt` program.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    graphopt::cli::main()
+}

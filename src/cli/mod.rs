@@ -1,1 +1,110 @@
-//! The command line.
+//! The command line: one file per command, and what they share. Data goes to stdout, everything else to stderr.
+//!
+//! Exit codes: 0 done; 1 a valid run with a negative answer; 2 the user's input is at fault; 101 a fault of ours.
+
+mod args;
+mod compare;
+mod convert;
+mod explain;
+mod fault;
+mod inspect;
+mod interrupt;
+mod models;
+mod optimise;
+mod page;
+mod picture;
+mod profile;
+mod report;
+mod terminal;
+mod units;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Makes a neural network's computation graph cheaper, and shows that it still computes the same function.
+///
+/// A model is a .onnx file, a graphopt .json file, or the name of a built-in architecture (`graphopt models` lists them).
+#[derive(Parser, Debug)]
+#[command(name = "graphopt", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Example:
+  graphopt optimise model.onnx -o faster.onnx
+
+Exit codes: 0 done; 1 the answer is no (not equivalent, a rule refuted); 2 something is wrong with the input;
+101 a fault of graphopt.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    #[command(visible_alias = "optimize")]
+    Optimise(optimise::Optimise),
+    Inspect(inspect::Inspect),
+    Compare(compare::Compare),
+    Profile(profile::Profile),
+    Convert(convert::Convert),
+    Models(models::Models),
+    Explain(explain::Explain),
+    VerifySubstitutions(verify::VerifySubstitutions),
+}
+
+/// How a run that went well ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Answer {
+    /// Done.
+    Done,
+    /// The question was answered with no.
+    No,
+}
+
+/// Runs the program on its arguments.
+pub fn main() -> ExitCode {
+    fault::install_hook();
+    let cli = Cli::parse();
+    let answer = match &cli.command {
+        Command::Optimise(command) => command.run(),
+        Command::Inspect(command) => command.run(),
+        Command::Compare(command) => command.run(),
+        Command::Profile(command) => command.run(),
+        Command::Convert(command) => command.run(),
+        Command::Models(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::VerifySubstitutions(command) => command.run(),
+    };
+    match answer {
+        Ok(Answer::Done) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(error) if fault::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::error(&fault::message(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_says_what_each_command_does() {
+        let mut program = super::Cli::command();
+        program.build();
+        insta::assert_snapshot!("graphopt", program.render_long_help());
+        for command in program.get_subcommands_mut().filter(|c| c.get_name() != "help") {
+            let name = command.get_name().to_owned();
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "{name} shows no example");
+            insta::assert_snapshot!(name, help);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What several commands take, and how it is turned into models, rules and devices.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::terminal;
+use crate::formats::{self, ImportOptions, ImportWarning, Imported};
+use crate::rewrite::{Rule, RuleSet};
+use crate::runtime::DeviceChoice;
+use crate::substitution::Library;
+use crate::zoo;
+
+/// The device flag.
+#[derive(Args, Debug)]
+pub struct DeviceArgs {
+    /// Where to run: auto (CUDA if there is any), cpu, cuda, or cuda:N.
+    #[arg(long, value_name = "D", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// How many processor cores to use (default: all).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+}
+
+impl DeviceArgs {
+    /// The device, ready to be used.
+    pub fn resolve(&self) -> anyhow::Result<tch::Device> {
+        let (device, why) = self.device.resolve()?;
+        if let Some(why) = why {
+            terminal::note(&why);
+        }
+        if let Some(threads) = self.threads {
+            crate::runtime::set_threads(threads as usize);
+        }
+        Ok(device)
+    }
+}
+
+/// The flags for named dimensions.
+#[derive(Args, Debug, Default)]
+pub struct DimArgs {
+    /// Gives a named dimension a size; repeat it for several. One without a name is called `input[axis]`.
+    #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = named_size)]
+    pub dims: Vec<(String, u64)>,
+}
+
+impl DimArgs {
+    /// The sizes by name.
+    pub fn sizes(&self) -> anyhow::Result<BTreeMap<String, i64>> {
+        let mut sizes = BTreeMap::new();
+        for (name, size) in &self.dims {
+            let size = i64::try_from(*size).with_context(|| format!("--dim {name}: {size} is too large"))?;
+            if sizes.insert(name.clone(), size).is_some() {
+                bail!("--dim {name} is given twice");
+            }
+        }
+        Ok(sizes)
+    }
+}
+
+/// `name=size`, with spaces around neither.
+pub fn named_size(text: &str) -> Result<(String, u64), String> {
+    let (name, size) = text.split_once('=').ok_or("expected NAME=SIZE, for example batch=8")?;
+    if name.is_empty() {
+        return Err("the name before `=` is empty".to_owned());
+    }
+    let size = size.parse().map_err(|_| format!("`{size}` is no natural number"))?;
+    Ok((name.to_owned(), size))
+}
+
+/// A number of seconds above 0.
+pub fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
+    number.ok_or_else(|| "expected a number above 0".to_owned())
+}
+
+/// The flags for rules.
+#[derive(Args, Debug, Default)]
+pub struct RuleArgs {
+    /// Reads more rules from a substitution library; one whose name is already taken replaces that rule. Repeatable.
+    #[arg(long = "rules", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Leaves this rule out. Repeatable.
+    #[arg(long, value_name = "RULE", conflicts_with = "only_rule")]
+    pub skip_rule: Vec<String>,
+    /// Uses this rule and no other. Repeatable.
+    #[arg(long, value_name = "RULE")]
+    pub only_rule: Vec<String>,
+}
+
+impl RuleArgs {
+    /// The rules that are left, compiled.
+    pub fn compile(&self) -> anyhow::Result<RuleSet> {
+        let library = library(&self.files)?;
+        for name in self.skip_rule.iter().chain(&self.only_rule) {
+            find_rule(&library, name)?;
+        }
+        let wanted = |rule: &Rule| {
+            !self.skip_rule.contains(&rule.name) && (self.only_rule.is_empty() || self.only_rule.contains(&rule.name))
+        };
+        let rules = library.substitutions.into_iter().map(|s| s.rule).filter(wanted);
+        RuleSet::compile(rules).map_err(|(rule, why)| anyhow::anyhow!("rule {rule:?}: {why}"))
+    }
+}
+
+/// The built-in library with the rules of `files` added, or put in place of those of the same name.
+pub fn library(files: &[PathBuf]) -> anyhow::Result<Library> {
+    let mut library = Library::starter().context("the built-in substitutions")?;
+    for file in files {
+        for substitution in Library::load(file)?.substitutions {
+            let taken = |other: &&mut crate::substitution::Substitution| other.rule.name == substitution.rule.name;
+            match library.substitutions.iter_mut().find(taken) {
+                Some(place) => *place = substitution,
+                None => library.substitutions.push(substitution),
+            }
+        }
+    }
+    Ok(library)
+}
+
+/// The substitution of this name or id.
+pub fn find_rule<'a>(library: &'a Library, name: &str) -> anyhow::Result<&'a crate::substitution::Substitution> {
+    let by_id = || library.substitutions.iter().find(|s| s.id == name);
+    library.find(name).or_else(by_id).with_context(|| {
+        let known = library.substitutions.iter().map(|s| s.rule.name.as_str());
+        let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean {n:?}?"));
+        format!("there is no rule {name:?}{hint} (`graphopt explain` lists them)")
+    })
+}
+
+/// The known word that differs least, if it differs little.
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, best) = known.map(|k| (edit_distance(word, k), k)).min_by_key(|(distance, _)| *distance)?;
+    (distance * 3 <= word.len()).then_some(best)
+}
+
+/// Insertions, deletions and replacements of letters between two words.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            let least = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], least);
+        }
+    }
+    row[b.len()]
+}
+
+/// Reads a model: a file, or a built-in architecture if there is no file of this name.
+pub fn read_model(path: &Path) -> anyhow::Result<formats::model::Model> {
+    let name = path.to_str().filter(|name| !name.contains(['.', '/', '\\']));
+    if let Some(name) = name
+        && !path.exists()
+    {
+        return zoo::build(name, &[]).with_context(|| format!("{name}: no file of this name"));
+    }
+    let loaded = formats::load(path)?;
+    for text in &loaded.warnings {
+        terminal::warning(&format!("{}: {text}", path.display()));
+    }
+    Ok(loaded.model)
+}
+
+/// Reads a model and brings it to the normal form.
+pub fn open(path: &Path, dims: &DimArgs) -> anyhow::Result<Imported> {
+    let options = ImportOptions { dims: dims.sizes()? };
+    let model = read_model(path)?;
+    let imported = formats::import(model, &options).with_context(|| path.display().to_string())?;
+    for warning in &imported.warnings {
+        if matches!(warning, ImportWarning::Shape { .. }) {
+            terminal::warning(&format!("{}: {warning}", path.display()));
+        }
+    }
+    Ok(imported)
+}
+
+/// Why nodes are opaque: each reason with the nodes, in order of appearance.
+pub fn opaque(imported: &Imported) -> Vec<(&str, &str)> {
+    let opaque = |warning| match warning {
+        &ImportWarning::Opaque { ref node, ref reason } => Some((node.as_str(), reason.as_str())),
+        ImportWarning::Shape { .. } => None,
+    };
+    imported.warnings.iter().filter_map(opaque).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_strictly() {
+        assert_eq!(named_size("batch=8"), Ok(("batch".to_owned(), 8)));
+        assert_eq!(named_size("x[0]=1"), Ok(("x[0]".to_owned(), 1)));
+        for wrong in ["batch", "=8", "batch=", "batch=-1", "batch=1.5", "batch=99999999999999999999"] {
+            assert!(named_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_recognised_and_another_word_is_not() {
+        let known = ["merge-convs", "fold-batch-norm"];
+        assert_eq!(nearest("fold-batchnorm", known.into_iter()), Some("fold-batch-norm"));
+        assert_eq!(nearest("transpose", known.into_iter()), None);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+    }
+}

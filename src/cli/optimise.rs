@@ -1,0 +1,265 @@
+//! `graphopt optimise`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
+
+use super::args::{DeviceArgs, DimArgs, RuleArgs};
+use super::{Answer, args, interrupt, report, terminal, units};
+use crate::cost::{self, CostModel, DeviceProfile, Measured, Roofline};
+use crate::formats::{self, Imported, model::Format};
+use crate::search::{
+    Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Progress, Search, Settings, StopReason,
+};
+
+/// Searches for a cheaper graph that computes the same function, checks it, and writes it.
+///
+/// Rewrites come from a library of substitutions (see `explain`). Of the graphs found, those that promise most are timed
+/// against the original, and the fastest is taken. The result is compared with the original on random inputs before it is
+/// written in the format of OUT's ending. Ctrl-C stops the search and keeps the best graph found so far.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  graphopt optimise model.onnx -o faster.onnx
+  graphopt optimise squeezenet1_1 --search greedy --dry-run --json")]
+pub struct Optimise {
+    /// A .onnx or .json file, or the name of a built-in model.
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The file to write [default: MODEL's name with `.optimised` before its ending, in the current folder].
+    #[arg(short, long, value_name = "OUT", conflicts_with = "dry_run")]
+    output: Option<PathBuf>,
+    /// How to search.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Method::Backtracking)]
+    search: Method,
+    /// Where the costs that the search goes by come from.
+    #[arg(long, value_enum, value_name = "SOURCE", default_value_t = CostSource::Roofline)]
+    cost: CostSource,
+    /// How much dearer than the best a graph may be and still be followed (backtracking), as a factor.
+    #[arg(long, value_name = "A", default_value_t = 1.05, value_parser = at_least_one)]
+    alpha: f64,
+    /// How many graphs to expand (backtracking) or rewrites to apply (greedy) at most.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    budget: usize,
+    /// How long to search at most, in seconds.
+    #[arg(long, value_name = "S", value_parser = args::positive)]
+    time: Option<f64>,
+    /// Takes the search's result as it is, without timing it against the original.
+    #[arg(long)]
+    no_measure: bool,
+    /// Stops after N rewrites, for finding the one that is at fault.
+    #[arg(long, value_name = "N")]
+    stop_after: Option<usize>,
+    /// Writes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    dims: DimArgs,
+    #[command(flatten)]
+    rules: RuleArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Seed of the random inputs that the check and the timing use.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Prints one JSON document on stdout instead of the tables.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A way to search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// Best-first over whole graphs: finds gains that cost something on the way.
+    Backtracking,
+    /// The rewrite that gains most, again and again: fastest.
+    Greedy,
+}
+
+/// A source of costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CostSource {
+    /// An estimate from arithmetic, memory traffic and launches: the same on every machine.
+    Roofline,
+    /// Each operator timed on the device when it is first met, and kept in a cache for later runs.
+    Measured,
+}
+
+fn at_least_one(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 1.0);
+    number.ok_or_else(|| "expected a number of at least 1".to_owned())
+}
+
+impl Optimise {
+    /// Runs the command.
+    pub fn run(&self) -> anyhow::Result<Answer> {
+        let output = self.output_path()?;
+        let rules = Arc::new(self.rules.compile()?);
+        let imported = args::open(&self.model, &self.dims)?;
+        tell_opaque(&imported);
+        let device = self.device.resolve()?;
+        let costs = Costs::of(self.cost, device)?;
+        let model = costs.model();
+        let search: Box<dyn Search> = match self.search {
+            Method::Greedy => Box::new(Greedy),
+            Method::Backtracking => Box::new(Backtracking { alpha: self.alpha, ..Backtracking::default() }),
+        };
+        let settings = Settings {
+            search: search.as_ref(),
+            budget: Budget {
+                pops: self.budget,
+                time: self.time.map(Duration::try_from_secs_f64).transpose().context("--time is too long")?,
+                max_rewrites: self.stop_after,
+            },
+            model,
+            device,
+            measure: !self.no_measure,
+            seed: self.seed,
+            check_inputs: 3,
+        };
+        interrupt::install();
+        let bar = terminal::spinner();
+        let outcome = crate::search::optimise(&imported, &rules, &settings, &mut |event| follow(&bar, event));
+        bar.finish_and_clear();
+        costs.keep();
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error @ OptimiseError::Differs(_)) => {
+                terminal::error(&format!("{}: {error}; --stop-after finds the rewrite", self.model.display()));
+                return Ok(Answer::No);
+            }
+            Err(error) => return Err(error).with_context(|| self.model.display().to_string()),
+        };
+        if outcome.search.stop_reason == StopReason::Interrupted {
+            terminal::note("the search was stopped: this is the best graph found until then");
+        }
+        if let Some(path) = &output {
+            formats::save(&outcome.model, path)?;
+        }
+        self.show(&outcome, model.name(), output.as_deref())?;
+        Ok(Answer::Done)
+    }
+
+    fn show(&self, outcome: &Outcome, cost_model: String, output: Option<&Path>) -> anyhow::Result<()> {
+        let context = report::Context { model: &self.model, output, cost_model, seed: self.seed };
+        if self.json {
+            terminal::print_json(&report::document(outcome, &context))?;
+        } else {
+            terminal::print(&report::text(outcome, &context))?;
+        }
+        if let Some(path) = output {
+            terminal::note(&format!("wrote {}", path.display()));
+        }
+        Ok(())
+    }
+
+    /// Where the result goes; `None` if nothing is to be written. What cannot be written is told before the work begins.
+    fn output_path(&self) -> anyhow::Result<Option<PathBuf>> {
+        if self.dry_run {
+            return Ok(None);
+        }
+        let path = match &self.output {
+            Some(path) => path.clone(),
+            None => default_output(&self.model)?,
+        };
+        if Format::of(&path).is_none() {
+            bail!("{}: a model's file ends in .onnx or .json", path.display());
+        }
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            bail!("{}: there is no folder {}", path.display(), folder.display());
+        }
+        if let (Ok(input), Ok(output)) = (self.model.canonicalize(), path.canonicalize())
+            && input == output
+        {
+            bail!("{}: this is the input, which is never written over", path.display());
+        }
+        Ok(Some(path))
+    }
+}
+
+/// The costs that the search goes by.
+enum Costs {
+    Roofline(Roofline),
+    Measured(Measured),
+}
+
+impl Costs {
+    fn of(source: CostSource, device: tch::Device) -> anyhow::Result<Costs> {
+        let profile = if device.is_cuda() { DeviceProfile::cuda() } else { DeviceProfile::cpu() };
+        Ok(match source {
+            CostSource::Roofline => Costs::Roofline(Roofline::new(profile)),
+            CostSource::Measured => Costs::Measured(Measured::new(device, cost::cache_folder().as_deref())?),
+        })
+    }
+
+    fn model(&self) -> &dyn CostModel {
+        match self {
+            Costs::Roofline(model) => model,
+            Costs::Measured(model) => model,
+        }
+    }
+
+    /// Keeps what was measured for later runs.
+    fn keep(&self) {
+        if let Costs::Measured(model) = self
+            && let Err(error) = model.save()
+        {
+            terminal::warning(&format!("the measured costs could not be kept: {error}"));
+        }
+    }
+}
+
+/// `STEM.optimised.EXT` in the current folder.
+fn default_output(model: &Path) -> anyhow::Result<PathBuf> {
+    let stem = model.file_stem().with_context(|| format!("{}: this names no file", model.display()))?;
+    let ending = match Format::of(model) {
+        Some(Format::Onnx) => "onnx",
+        // A built-in model has no ending.
+        Some(Format::Json) | None => "json",
+    };
+    let mut name = stem.to_owned();
+    name.push(format!(".optimised.{ending}"));
+    Ok(PathBuf::from(name))
+}
+
+fn tell_opaque(imported: &Imported) {
+    let opaque = args::opaque(imported);
+    if let Some((node, why)) = opaque.first() {
+        let others = if opaque.len() > 1 { format!(", and {} others", opaque.len() - 1) } else { String::new() };
+        terminal::note(&format!("kept as they are: {node} ({why}){others}; `graphopt inspect` lists them"));
+    }
+}
+
+/// Shows how far the work is, and tells whether to go on searching.
+fn follow(bar: &ProgressBar, event: Event) -> bool {
+    match event {
+        Event::Stage(stage) => bar.set_message(stage),
+        Event::Searching(progress) => bar.set_message(searching(&progress)),
+    }
+    !interrupt::asked()
+}
+
+fn searching(progress: &Progress) -> String {
+    let Progress { pops, start_us, best_us } = *progress;
+    let change = units::change(start_us, best_us);
+    format!("searching: {pops} graphs, {} -> {} {change}", units::time(start_us), units::time(best_us))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_output_lies_in_the_current_folder_and_is_never_the_input() {
+        let of = |text: &str| default_output(Path::new(text)).unwrap();
+        assert_eq!(of("a/b/net.v2.onnx"), Path::new("net.v2.optimised.onnx"));
+        assert_eq!(of("net.JSON"), Path::new("net.optimised.json"));
+        assert_eq!(of("gpt2"), Path::new("gpt2.optimised.json"));
+        assert!(default_output(Path::new("..")).is_err());
+    }
+}

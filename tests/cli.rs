@@ -1,0 +1,193 @@
+//! The program as its users meet it: exit codes, what goes to stdout and stderr, files that are written.
+//! Each process loads libtorch, which takes a while: few processes, several assertions each.
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+/// What a run gave.
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs the program in a folder.
+fn graphopt(folder: &Path, args: &[&str]) -> Ran {
+    let mut command = Command::cargo_bin("graphopt").expect("the program is built");
+    let output = command.current_dir(folder).env("NO_COLOR", "1").env_remove("RUST_BACKTRACE").args(args).output();
+    let output = output.expect("the program starts");
+    Ran {
+        code: output.status.code().expect("no signal"),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn ok(self) -> Ran {
+        assert_eq!(self.code, 0, "{}{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+
+    /// The user's input is at fault: exit code 2 and one line that says `text`; nothing on stdout.
+    #[track_caller]
+    fn refused(self, text: &str) {
+        assert_eq!(self.code, 2, "{}{}", self.stdout, self.stderr);
+        assert_eq!(self.stdout, "");
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        assert!(lines.len() == 1 && lines[0].starts_with("error: ") && lines[0].contains(text), "{}", self.stderr);
+    }
+}
+
+/// Writes a small built-in model into the folder.
+fn write_small_model(folder: &Path) -> &'static str {
+    let sizes = ["--set", "layers=2", "--set", "hidden=16", "--set", "rank=4", "--set", "batch=2"];
+    let args = [["models", "lora_mlp", "--write", "."].as_slice(), &sizes].concat();
+    assert_eq!(graphopt(folder, &args).ok().stdout, "./lora_mlp.json\n");
+    "lora_mlp.json"
+}
+
+#[test]
+fn a_model_is_optimised_checked_and_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = write_small_model(dir.path());
+    let input = fs::read(dir.path().join(model)).unwrap();
+    let args = ["optimise", model, "--search", "greedy", "--no-measure", "--device", "cpu", "--json"];
+    let ran = graphopt(dir.path(), &args).ok();
+    let report = ran.json();
+    assert_eq!(report["model"], model);
+    assert_eq!(report["seed"], 0);
+    assert_eq!(report["opaque_nodes"], 0);
+    assert_eq!(report["check"]["passed"], true);
+    assert!(report["check"]["inputs_tried"].as_u64().unwrap() >= 2);
+    for field in ["max_abs_error", "max_rel_error"] {
+        assert!(report["check"][field].as_f64().unwrap() < 1e-9, "{report:#}");
+    }
+    for side in ["cost_before", "cost_after"] {
+        for field in ["time_us", "flops", "bytes", "launches", "peak_memory"] {
+            assert!(report[side][field].as_f64().unwrap() > 0.0, "{side}.{field}");
+        }
+    }
+    for field in ["seconds", "pops", "graphs_explored"] {
+        assert!(report["search"][field].is_number(), "{field}");
+    }
+    assert_eq!(report["search"]["method"], "greedy");
+    assert_eq!(report["search"]["stop_reason"], "exhausted");
+    assert_eq!(report["chosen"]["from"], "search");
+    assert!(report["chosen"]["method_time_us"].is_number());
+    // The low-rank adapters are merged: fewer nodes, less work.
+    assert!(report["nodes_after"].as_u64().unwrap() < report["nodes_before"].as_u64().unwrap());
+    assert!(report["cost_after"]["flops"].as_f64().unwrap() < report["cost_before"]["flops"].as_f64().unwrap());
+    let applied = report["applied"].as_array().unwrap();
+    assert!(!applied.is_empty() && applied.iter().all(|a| a["rule"].is_string() && a["nodes"].is_array()));
+    assert!(ran.stderr.contains("wrote lora_mlp.optimised.json"), "{}", ran.stderr);
+    assert_eq!(fs::read(dir.path().join(model)).unwrap(), input, "the input is never written over");
+
+    let compared = graphopt(dir.path(), &["compare", model, "lora_mlp.optimised.json", "--device", "cpu"]).ok();
+    assert!(compared.stdout.starts_with("equivalent on 3 random inputs"), "{}", compared.stdout);
+    graphopt(dir.path(), &["optimise", model, "-o", "./lora_mlp.json"]).refused("never written over");
+    graphopt(dir.path(), &["optimise", model, "-o", "out.txt"]).refused("ends in .onnx or .json");
+    graphopt(dir.path(), &["optimise", model, "--skip-rule", "no-such-rule"]).refused("there is no rule");
+}
+
+#[test]
+fn a_dry_run_tells_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = write_small_model(dir.path());
+    let args = ["optimize", model, "--dry-run", "--no-measure", "--device", "cpu", "--stop-after", "1"];
+    let ran = graphopt(dir.path(), &args).ok();
+    assert!(ran.stdout.contains("stop after") && ran.stdout.contains("equivalent on"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("nodes") && ran.stdout.contains("launches"), "{}", ran.stdout);
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, [model]);
+}
+
+#[test]
+fn graphs_that_differ_are_told_apart_with_exit_code_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = write_small_model(dir.path());
+    let text = fs::read_to_string(dir.path().join(model)).unwrap();
+    let mut changed: Value = serde_json::from_str(&text).unwrap();
+    let nodes = changed["nodes"].as_array_mut().unwrap();
+    let scaled = nodes.iter_mut().find(|n| n["op"] == "Add").unwrap();
+    scaled["op"] = "Sub".into();
+    fs::write(dir.path().join("changed.json"), changed.to_string()).unwrap();
+    let ran = graphopt(dir.path(), &["compare", model, "changed.json", "--device", "cpu", "--json"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    let report = ran.json();
+    assert_eq!(report["passed"], false);
+    assert!(!report["differences"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn conversion_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = write_small_model(dir.path());
+    graphopt(dir.path(), &["convert", model, "a.onnx"]).ok();
+    graphopt(dir.path(), &["convert", "a.onnx", "b.json"]).ok();
+    let ran = graphopt(dir.path(), &["convert", "b.json", "b.onnx"]).ok();
+    assert_eq!(ran.stdout, "", "notes go to stderr");
+    assert!(fs::read(dir.path().join("a.onnx")).unwrap() == fs::read(dir.path().join("b.onnx")).unwrap());
+}
+
+#[test]
+fn faults_of_the_input_are_one_message_with_exit_code_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    let head = r#""format": "graphopt-graph", "version": 1, "name": "t", "opset": 17"#;
+    let x = r#""inputs": [{"name": "x", "dtype": "f32", "shape": [2]}], "weights": [], "outputs": ["y"]"#;
+    write("cut.json", r#"{"format": "graphopt-graph", "ver"#);
+    write("cut.onnx", "\u{8}\u{7}:\u{7f}");
+    let node = r#"{"name": "bad", "op": "Relu", "inputs": ["nothing"], "outputs": ["y"]}"#;
+    write("undefined.json", &format!("{{{head}, {x}, \"nodes\": [{node}]}}"));
+    let node = r#"{"name": "bad", "op": "Relu", "inputs": ["y"], "outputs": ["y"]}"#;
+    write("cycle.json", &format!("{{{head}, {x}, \"nodes\": [{node}]}}"));
+    graphopt(dir.path(), &["inspect", "absent.onnx"]).refused("absent.onnx");
+    graphopt(dir.path(), &["inspect", "cut.json"]).refused("cut.json");
+    graphopt(dir.path(), &["optimise", "cut.onnx"]).refused("cut.onnx");
+    graphopt(dir.path(), &["optimise", "undefined.json"]).refused("\"nothing\"");
+    graphopt(dir.path(), &["inspect", "cycle.json"]).refused("\"bad\"");
+    graphopt(dir.path(), &["inspect", "lora_nlp"]).refused("lora_nlp");
+    graphopt(dir.path(), &["models", "lora_mlp", "--set", "hidden=0"]).refused("hidden");
+    graphopt(dir.path(), &["verify-substitutions", "undefined.json"]).refused("graphopt-substitutions");
+    let usage = graphopt(dir.path(), &["optimise", "m.onnx", "--alpha", "0.5"]);
+    assert!(usage.code == 2 && usage.stderr.contains("at least 1"), "{}", usage.stderr);
+}
+
+#[test]
+fn models_rules_and_files_are_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let models = graphopt(dir.path(), &["models", "--json"]).ok().json();
+    let models = models["models"].as_array().unwrap();
+    let resnet = models.iter().find(|m| m["name"] == "resnet18").expect("resnet18 is listed");
+    assert_eq!(resnet["parameters"], 11_689_512, "torchvision's count");
+    let model = write_small_model(dir.path());
+
+    let args = ["inspect", model, "--json", "--dot", "g.dot", "--html", "g.html"];
+    let found = graphopt(dir.path(), &args).ok().json();
+    assert!(found["nodes"].as_u64().unwrap() > 0 && found["operators"][0]["cost"]["time_us"].is_number());
+    assert!(found["matches"].as_array().unwrap().iter().all(|m| m["matches"].as_u64().unwrap() > 0));
+    assert!(fs::read_to_string(dir.path().join("g.dot")).unwrap().starts_with("digraph"));
+    assert!(fs::read_to_string(dir.path().join("g.html")).unwrap().ends_with("</html>\n"));
+
+    let rules = graphopt(dir.path(), &["explain", "--json"]).ok();
+    fs::write(dir.path().join("rules.json"), &rules.stdout).unwrap();
+    let rules = rules.json();
+    let name = rules["substitutions"][0]["name"].as_str().unwrap();
+    let explained = graphopt(dir.path(), &["explain", name]).ok().stdout;
+    assert!(explained.starts_with(name) && explained.contains("replaces it by"), "{explained}");
+    assert!(graphopt(dir.path(), &["explain", name, "--dot"]).ok().stdout.starts_with("digraph"));
+    graphopt(dir.path(), &["verify-substitutions", "rules.json"]).ok();
+
+    let profile = graphopt(dir.path(), &["profile", model, "--device", "cpu", "--time", "0.2", "--json"]).ok().json();
+    assert!(profile["nodes"].as_array().unwrap().iter().all(|n| n["median_us"].as_f64().unwrap() > 0.0));
+}
