@@ -57,13 +57,12 @@ impl VerifySubstitutions {
             ..standard
         };
         let bar = terminal::bar(library.substitutions.len() as u64);
-        let test = |substitution| -> Verdict<'_> {
-            let Substitution { rule, .. } = substitution;
-            let verdict = try_rule(rule, &settings);
+        let test = |substitution: &Substitution| {
+            let verdict = try_rule(&substitution.rule, &settings);
             bar.inc(1);
-            (substitution, verdict)
+            verdict
         };
-        let verdicts: Vec<Verdict<'_>> = library.substitutions.par_iter().map(test).collect();
+        let verdicts: Vec<Verdict<'_>> = library.substitutions.par_iter().map(|s| (s, test(s))).collect();
         bar.finish_and_clear();
 
         if self.json {
