@@ -57,6 +57,20 @@ fn write_small_model(folder: &Path) -> &'static str {
 }
 
 #[test]
+fn help_says_what_each_command_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = graphopt(dir.path(), &["--help"]).ok().stdout;
+    insta::assert_snapshot!("help", help);
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+    for name in names {
+        let help = graphopt(dir.path(), &[name, "--help"]).ok().stdout;
+        assert!(help.contains("Example"), "{name} shows no example");
+        insta::assert_snapshot!(format!("help-{name}"), help);
+    }
+}
+
+#[test]
 fn a_model_is_optimised_checked_and_written() {
     let dir = tempfile::tempdir().unwrap();
     let model = write_small_model(dir.path());

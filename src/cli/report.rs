@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::{compare, terminal, units};
+use crate::rewrite::CleanUp;
 use crate::search::{Measurement, Outcome};
 
 /// What the report says beside the outcome.
@@ -28,7 +29,7 @@ pub fn text(outcome: &Outcome, context: &Context<'_>) -> String {
     sections.push(compare::text(&outcome.check));
     sections.retain(|section| !section.is_empty());
     let times = outcome.seconds.iter().map(|(part, time)| format!("{part} {}", units::seconds(*time)));
-    sections.push(format!("time: {}", times.collect::<Vec<_>>().join(", ")));
+    sections.push(format!("spent: {}", times.collect::<Vec<_>>().join(", ")));
     sections.iter().map(|section| section.trim_end().to_owned()).collect::<Vec<_>>().join("\n\n")
 }
 
@@ -55,7 +56,7 @@ fn costs(outcome: &Outcome, context: &Context<'_>) -> String {
 /// How often each rule was applied, in order of first application.
 fn rewrites(outcome: &Outcome) -> String {
     let mut counts: IndexMap<&str, usize> = IndexMap::new();
-    for step in &outcome.search.applied {
+    for step in &outcome.applied {
         *counts.entry(&step.rule).or_default() += 1;
     }
     if counts.is_empty() {
@@ -75,12 +76,16 @@ fn notes(outcome: &Outcome) -> String {
         word(&search.stop_reason)
     )];
     let clean = outcome.clean_up.plus(search.clean_up);
-    if clean != Default::default() {
+    if clean != CleanUp::default() && outcome.chosen.from != "original" {
         let parts = [(clean.dead, "dead"), (clean.merged, "merged"), (clean.passed_through, "passed through")];
         let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
         lines.push(format!("clean-up of nodes: {}", parts.collect::<Vec<_>>().join(", ")));
     }
-    lines.push(format!("chosen: the graph of {:?}", outcome.chosen.from));
+    lines.push(match outcome.chosen.from.as_str() {
+        "original" => "chosen: the original, since no other graph was faster beyond noise".to_owned(),
+        "search" => "chosen: the result of the search".to_owned(),
+        other => format!("chosen: the result of {other}"),
+    });
     if let Some(why) = &outcome.chosen.not_measured {
         lines.push(format!("not measured: {why}"));
     }
@@ -139,7 +144,7 @@ pub fn document(outcome: &Outcome, context: &Context<'_>) -> Value {
             "graphs_explored": search.graphs_explored,
             "stop_reason": search.stop_reason,
         },
-        "applied": search.applied,
+        "applied": outcome.applied,
         "clean_up": { "dead": clean.dead, "merged": clean.merged, "passed_through": clean.passed_through },
         "chosen": chosen(outcome),
         "check": compare::check_document(&outcome.check),

@@ -8,6 +8,8 @@ use tch::Device;
 use crate::graph::{Graph, Op};
 use crate::runtime::{self, ExecuteError, Options, Program, Ratio, TimingOptions};
 
+use super::Step;
+
 /// A graph that may be taken.
 #[derive(Clone, Debug)]
 pub struct Contender {
@@ -17,6 +19,8 @@ pub struct Contender {
     pub graph: Graph,
     /// Its estimated time in microseconds.
     pub estimate_us: f64,
+    /// Rewrites that lead to it.
+    pub applied: Vec<Step>,
 }
 
 /// What a contender measured.

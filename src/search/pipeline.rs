@@ -16,7 +16,7 @@ use crate::rewrite::{CleanUp, RuleSet, clean_up};
 use crate::runtime::{self, CompareError, CompareOptions, Equivalence};
 
 use super::choose::{Chosen, Contender, Measuring, choose};
-use super::{Budget, Greedy, Progress, Report, Search, Stopwatch};
+use super::{Budget, Greedy, Progress, Report, Search, Step, Stopwatch};
 
 /// What is asked of [`optimise`].
 pub struct Settings<'a> {
@@ -74,6 +74,8 @@ pub struct Outcome {
     pub clean_up: CleanUp,
     /// What the search did.
     pub search: Report,
+    /// Rewrites that lead to the result: those of the search, unless another graph was taken.
+    pub applied: Vec<Step>,
     /// Which graph was taken, and why.
     pub chosen: Chosen,
     /// The comparison with the original.
@@ -121,14 +123,24 @@ pub fn optimise(
     seconds.push(("search", watch.seconds()));
 
     let watch = Stopwatch::start(None);
-    let mut contenders = vec![Contender { from: "search".into(), graph: best, estimate_us: report.best_us }];
+    let mut contenders = vec![Contender {
+        from: "search".into(),
+        graph: best,
+        estimate_us: report.best_us,
+        applied: report.applied.clone(),
+    }];
     if settings.measure {
         events(Event::Stage("measuring"));
         contenders.extend(rivals(&clean, rules, settings, &report));
     }
-    let start = Contender { from: "original".into(), graph: original.clone(), estimate_us: before.cost.time_us };
+    let start = Contender {
+        from: "original".into(),
+        graph: original.clone(),
+        estimate_us: before.cost.time_us,
+        applied: Vec::new(),
+    };
     let measuring = settings.measure.then_some(Measuring { device: settings.device, seed: settings.seed });
-    let (Contender { graph, .. }, chosen) = choose(start, contenders, measuring);
+    let (Contender { graph, applied, .. }, chosen) = choose(start, contenders, measuring);
     seconds.push(("measuring", watch.seconds()));
 
     events(Event::Stage("checking"));
@@ -159,6 +171,7 @@ pub fn optimise(
         symbolic_values: symbolic_values(original),
         clean_up: cleaned,
         search: report,
+        applied,
         chosen,
         check,
         graph,
@@ -173,7 +186,8 @@ fn rivals(clean: &Graph, rules: &Arc<RuleSet>, settings: &Settings<'_>, report: 
     let quick = Budget { time: settings.budget.time, max_rewrites: settings.budget.max_rewrites, ..Budget::default() };
     let mut go_on = |_: &Progress| true;
     let (graph, greedy) = Greedy.run(clean, rules, settings.model, &quick, &mut go_on);
-    found.push(Contender { from: "greedy".into(), graph, estimate_us: greedy.best_us });
+    let applied = greedy.applied.clone();
+    found.push(Contender { from: "greedy".into(), graph, estimate_us: greedy.best_us, applied });
     let mut used: Vec<&str> = report.applied.iter().chain(&greedy.applied).map(|s| s.rule.as_str()).collect();
     used.sort_unstable();
     used.dedup();
@@ -183,10 +197,11 @@ fn rivals(clean: &Graph, rules: &Arc<RuleSet>, settings: &Settings<'_>, report: 
         }
         let others = Arc::new(rules.without(rule));
         let (graph, without) = Greedy.run(clean, &others, settings.model, &quick, &mut go_on);
-        found.push(Contender { from: format!("without {rule}"), graph, estimate_us: without.best_us });
+        let from = format!("without {rule}");
+        found.push(Contender { from, graph, estimate_us: without.best_us, applied: without.applied });
     }
     let estimate_us = cost::graph_cost(settings.model, clean).time_us;
-    found.push(Contender { from: "clean-up".into(), graph: clean.clone(), estimate_us });
+    found.push(Contender { from: "clean-up".into(), graph: clean.clone(), estimate_us, applied: Vec::new() });
     found
 }
 
