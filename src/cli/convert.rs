@@ -9,11 +9,15 @@ use crate::formats;
 
 /// Converts a model between .onnx and .json.
 ///
-/// The endings of the files name the formats. A JSON graph is a readable ONNX graph: nothing is lost in either direction.
+/// The endings of the files name the formats. A JSON graph is a readable ONNX graph: nothing is
+/// lost in either direction.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Example:
-  graphopt convert model.onnx model.json")]
+  graphopt convert model.onnx model.json"
+)]
 pub struct Convert {
     /// The model to read.
     #[arg(value_name = "IN")]

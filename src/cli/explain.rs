@@ -15,13 +15,16 @@ use crate::substitution::{Library, Status, Substitution, condition_text, expr_te
 
 /// Shows a rewrite rule: what it looks for, what replaces it, and when.
 ///
-/// Without RULE, lists the rules. Names: ?a is a bound attribute, b? an optional value, xs* a list of n values of which
-/// xs[i] is each.
+/// Without RULE, lists the rules. Names: ?a is a bound attribute, b? an optional value, xs* a
+/// list of n values of which xs[i] is each.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   graphopt explain
-  graphopt explain RULE --dot | dot -Tsvg > rule.svg")]
+  graphopt explain transpose-twice-rank-4 --dot | dot -Tsvg > rule.svg"
+)]
 pub struct Explain {
     /// Name or id of the rule.
     #[arg(value_name = "RULE")]

@@ -20,12 +20,16 @@ use crate::search::State;
 
 /// Shows what is in a model: operators, shapes, cost by operator, and where rules match.
 ///
-/// Costs are those of the roofline model for a CPU; dimensions without a size count as 1 (see --dim). Nothing is run.
+/// Costs are those of the roofline model for a CPU; dimensions without a size count as 1 (see
+/// --dim). Nothing is run.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   graphopt inspect model.onnx
-  graphopt inspect model.onnx --dim batch=8 --html model.html")]
+  graphopt inspect model.onnx --dim batch=8 --html model.html"
+)]
 pub struct Inspect {
     /// A .onnx or .json file, or the name of a built-in model.
     #[arg(value_name = "MODEL")]

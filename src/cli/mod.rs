@@ -23,11 +23,20 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Makes a neural network's computation graph cheaper, and shows that it still computes the same function.
+/// Makes a neural network's computation graph cheaper, and shows that it still computes the
+/// same function.
 ///
-/// A model is a .onnx file, a graphopt .json file, or the name of a built-in architecture (`graphopt models` lists them).
+/// A model is a .onnx file, a graphopt .json file, or the name of a built-in architecture
+/// (`graphopt models` lists them).
 #[derive(Parser, Debug)]
-#[command(name = "graphopt", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    verbatim_doc_comment,
+    name = "graphopt",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "\
 Example:
   graphopt optimise model.onnx -o faster.onnx

@@ -15,14 +15,17 @@ use crate::zoo::{self, Entry};
 
 /// Lists the built-in architectures, and writes them at any size.
 ///
-/// They are true architectures as trained frameworks export them, with weights drawn from a rule, so that their files are
-/// small. Without --write, a table of the models with their sizes, parameters and FLOPs (a multiply-add counts as 2) is
-/// printed.
+/// They are true architectures as trained frameworks export them, with weights drawn from a
+/// rule, so that their files are small. Without --write, a table of the models with their
+/// sizes, parameters and FLOPs (a multiply-add counts as 2) is printed.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   graphopt models
-  graphopt models bert_base --set layers=2 --set sequence=64 --write .")]
+  graphopt models bert_base --set layers=2 --set sequence=64 --write ."
+)]
 pub struct Models {
     /// Which models; all if none is named.
     #[arg(value_name = "NAME")]

@@ -18,14 +18,18 @@ use crate::search::{
 
 /// Searches for a cheaper graph that computes the same function, checks it, and writes it.
 ///
-/// Rewrites come from a library of substitutions (see `explain`). Of the graphs found, those that promise most are timed
-/// against the original, and the fastest is taken. The result is compared with the original on random inputs before it is
-/// written in the format of OUT's ending. Ctrl-C stops the search and keeps the best graph found so far.
+/// Rewrites come from a library of substitutions (see `explain`). Of the graphs found, those
+/// that promise most are timed against the original, and the fastest is taken. The result is
+/// compared with the original on random inputs before it is written in the format of OUT's
+/// ending. Ctrl-C stops the search and keeps the best graph found so far.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   graphopt optimise model.onnx -o faster.onnx
-  graphopt optimise squeezenet1_1 --search greedy --dry-run --json")]
+  graphopt optimise squeezenet1_1 --search greedy --dry-run --json"
+)]
 pub struct Optimise {
     /// A .onnx or .json file, or the name of a built-in model.
     #[arg(value_name = "MODEL")]

@@ -14,12 +14,16 @@ use crate::runtime::{self, OperatorTime, Options, Program, Timing, TimingOptions
 
 /// Measures the time of each operator of a model on a device.
 ///
-/// Times are medians over repeated runs, with the distance between the quartiles as spread. The device is waited for after
-/// each operator, so that their sum is above the time of the whole. Dimensions without a size get a small one (see --dim).
+/// Times are medians over repeated runs, with the distance between the quartiles as spread. The
+/// device is waited for after each operator, so that their sum is above the time of the whole.
+/// Dimensions without a size get a small one (see --dim).
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Example:
-  graphopt profile model.onnx --device cpu --top 10")]
+  graphopt profile model.onnx --device cpu --top 10"
+)]
 pub struct Profile {
     /// A .onnx or .json file, or the name of a built-in model.
     #[arg(value_name = "MODEL")]

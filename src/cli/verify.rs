@@ -12,13 +12,16 @@ use crate::substitution::{Library, Substitution, TrialError, TrialSettings, Tria
 
 /// Checks a substitution library: its form, and every rule on random instances of its source.
 ///
-/// Both sides of a rule are evaluated in f64 on random shapes, attributes and elements. Exit code 1 if a rule is refuted, or
-/// if too few instances are found to test it. A file that is no library, or a rule that breaks the rule language, is refused
-/// by rule and field.
+/// Both sides of a rule are evaluated in f64 on random shapes, attributes and elements. Exit
+/// code 1 if a rule is refuted, or if too few instances are found to test it. A file that is no
+/// library, or a rule that breaks the rule language, is refused by rule and field.
 #[derive(Args, Debug)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Example:
-  graphopt verify-substitutions my-rules.json --instances 100")]
+  graphopt verify-substitutions my-rules.json --instances 100"
+)]
 pub struct VerifySubstitutions {
     /// The library; the built-in one if none is named.
     #[arg(value_name = "FILE")]
