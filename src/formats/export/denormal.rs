@@ -155,10 +155,8 @@ impl Writer<'_> {
             }
             ConstantOfShape => self.constant_of_shape(),
             Conv | ConvTranspose => self.convolution(),
-            MaxPool | AveragePool => {
-                if !self.has("dilations") && self.ints("dilations").iter().all(|&d| d == 1) {
-                    self.drop(&["dilations"]);
-                }
+            MaxPool | AveragePool if !self.has("dilations") && self.ints("dilations").iter().all(|&d| d == 1) => {
+                self.drop(&["dilations"]);
             }
             Gemm if self.inputs.len() == 2 && self.context.opset < 11 => {
                 self.operand("c", full(self.context.dtype(), &[1], 0.0));

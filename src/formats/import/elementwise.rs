@@ -56,7 +56,7 @@ pub(super) fn dropout(site: &Site<'_>) -> Read<Normal> {
     if site.uses_more_than_one() {
         return opaque("the mask of the dropout is used");
     }
-    if site.has(2) && !site.const_bool(2).is_some_and(|training| !training) {
+    if site.has(2) && site.const_bool(2).is_none_or(|training| training) {
         return opaque("dropout in training mode");
     }
     let ratio = site.const_f32(1);

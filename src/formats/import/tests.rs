@@ -32,12 +32,15 @@ fn scalar(value: f32) -> Tensor {
     Tensor::from_f32s(&[], &[value]).unwrap()
 }
 
+/// Operator set, shape of `x`, weights, node; and its normal form.
+type Row<'a> = (i64, &'a str, Vec<(&'a str, Tensor)>, ModelNode, &'a str);
+
 #[test]
 fn parameters_that_moved_between_operator_sets_have_one_normal_form() {
     let x = "2 1 6";
     let axes = [("axes", ints(&[-2]))];
     let one = || vec![("a", list(&[-2]))];
-    let rows: Vec<(i64, &str, Vec<(&str, Tensor)>, ModelNode, &str)> = vec![
+    let rows: Vec<Row> = vec![
         (11, x, vec![], node("Squeeze", "x", "y", &axes), "Squeeze axes=[1] /1"),
         (13, x, one(), node("Squeeze", "x a", "y", &[]), "Squeeze axes=[1] /1"),
         (13, x, vec![], node("Squeeze", "x", "y", &[]), "Squeeze axes=[1] /1"),
