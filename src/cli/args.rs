@@ -181,10 +181,12 @@ pub fn open(path: &Path, dims: &DimArgs) -> anyhow::Result<Imported> {
 
 /// Why nodes are opaque: each reason with the nodes, in order of appearance.
 pub fn opaque(imported: &Imported) -> Vec<(&str, &str)> {
-    let opaque = |warning| match warning {
-        &ImportWarning::Opaque { ref node, ref reason } => Some((node.as_str(), reason.as_str())),
-        ImportWarning::Shape { .. } => None,
-    };
+    fn opaque(warning: &ImportWarning) -> Option<(&str, &str)> {
+        match warning {
+            ImportWarning::Opaque { node, reason } => Some((node, reason)),
+            ImportWarning::Shape { .. } => None,
+        }
+    }
     imported.warnings.iter().filter_map(opaque).collect()
 }
 
