@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use super::random::Random;
 use crate::graph::{Attr, OpKind};
 
-/// A value for an attribute, given the shapes of the operands and the attributes chosen before; `None` if nothing suits.
+/// A value for an attribute, given the shapes of the operands, the attributes chosen before and the number of parts that
+/// a Split makes; `None` if nothing suits.
 pub(super) fn propose_attr(
     op: OpKind,
     name: &str,
     shapes: &[Option<Vec<i64>>],
     attrs: &BTreeMap<&str, Attr>,
-    members: usize,
+    parts: usize,
     random: &mut Random,
 ) -> Option<Attr> {
     use OpKind::*;
@@ -43,7 +44,7 @@ pub(super) fn propose_attr(
             let count = if op == Flatten { rank + 1 } else { rank };
             match op {
                 LayerNormalization => Attr::Int(rank.checked_sub(1)? as i64),
-                Split => Attr::Int(*split_axes(x, members, random)?),
+                Split => Attr::Int(*split_axes(x, parts, random)?),
                 _ if count == 0 => return None,
                 _ => Attr::Int(random.below(count) as i64),
             }
@@ -51,7 +52,7 @@ pub(super) fn propose_attr(
         "split" => {
             let Attr::Int(axis) = attrs.get("axis")? else { return None };
             let size = *x.get(usize::try_from(*axis).ok()?)?;
-            Attr::ints(&partition(size, members, random)?)
+            Attr::ints(&partition(size, parts, random)?)
         }
         "perm" => {
             let fixed = usize::from(random.percent(50));
@@ -149,9 +150,9 @@ fn group(shapes: &[Option<Vec<i64>>], random: &mut Random) -> i64 {
     }
 }
 
-fn split_axes(x: &[i64], members: usize, random: &mut Random) -> Option<&'static i64> {
+fn split_axes(x: &[i64], parts: usize, random: &mut Random) -> Option<&'static i64> {
     const AXES: [i64; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
-    let fitting: Vec<usize> = (0..x.len().min(8)).filter(|&i| x[i] >= members as i64).collect();
+    let fitting: Vec<usize> = (0..x.len().min(8)).filter(|&i| x[i] >= parts as i64).collect();
     if fitting.is_empty() {
         return None;
     }

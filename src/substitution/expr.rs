@@ -9,6 +9,10 @@
 //! factor     = integer | "n" | "?" name | "?" name "[" expr "]" | "dim(" operand "," expr ")" | "rank(" operand ")"
 //!            | ("div" | "min" | "max") "(" expr "," expr ")" | "[" (expr ("," expr)*)? "]" | "(" expr ")"
 //! ```
+//!
+//! An axis below 0 counts from the end, and one that is not there is then 1, as in broadcasting: `dim(c, -3)` is the
+//! channels of a constant that follows a convolution, whether it is a scalar, `[C, 1, 1]` or `[1, C, 1, 1]`. Arithmetic of
+//! lists goes element by element, and a list compares with an integer if each element does (`?p == 0`: no padding).
 
 use crate::rewrite::{Arithmetic, Comparison, Condition, Expr, Operand};
 

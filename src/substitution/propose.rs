@@ -84,7 +84,9 @@ impl Proposer<'_> {
 
     fn attr(&mut self, name: &str, attrs: &BTreeMap<&str, Attr>) -> Result<Attr, Misfit> {
         let shapes: Vec<Option<Vec<i64>>> = (0..self.node.inputs.len()).map(|slot| self.shape(slot)).collect();
-        propose_attr(self.node.op, name, &shapes, attrs, self.members, self.random)
+        let listed = self.node.outputs.iter().any(|o| matches!(o, Operand::All(_)));
+        let parts = if listed { self.members } else { self.node.outputs.len() };
+        propose_attr(self.node.op, name, &shapes, attrs, parts, self.random)
             .ok_or_else(|| Misfit(format!("no proposal for {name} of {}", self.node.op)))
     }
 
