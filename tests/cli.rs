@@ -17,8 +17,8 @@ struct Ran {
 /// Runs the program in a folder.
 fn graphopt(folder: &Path, args: &[&str]) -> Ran {
     let mut command = Command::cargo_bin("graphopt").expect("the program is built");
-    let output = command.current_dir(folder).env("NO_COLOR", "1").env_remove("RUST_BACKTRACE").args(args).output();
-    let output = output.expect("the program starts");
+    command.env("NO_COLOR", "1").env("XDG_CACHE_HOME", folder.join("cache")).env_remove("RUST_BACKTRACE");
+    let output = command.current_dir(folder).args(args).output().expect("the program starts");
     Ran {
         code: output.status.code().expect("no signal"),
         stdout: String::from_utf8(output.stdout).expect("UTF-8"),
@@ -204,4 +204,8 @@ fn models_rules_and_files_are_shown() {
 
     let profile = graphopt(dir.path(), &["profile", model, "--device", "cpu", "--time", "0.2", "--json"]).ok().json();
     assert!(profile["nodes"].as_array().unwrap().iter().all(|n| n["median_us"].as_f64().unwrap() > 0.0));
+    assert!(fs::read_dir(dir.path().join("cache/graphopt")).unwrap().count() == 1, "measured costs are kept");
+    let args = ["optimise", model, "--device", "cpu", "--cost", "measured", "--no-measure", "--dry-run", "--json"];
+    let report = graphopt(dir.path(), &args).ok().json();
+    assert!(report["cost_model"].as_str().unwrap().contains("measured"), "{}", report["cost_model"]);
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::args::{DeviceArgs, DimArgs};
 use super::{Answer, args, terminal, units};
+use crate::cost::{self, Measured};
 use crate::graph::{Graph, NodeId, ValueRef};
 use crate::runtime::{self, OperatorTime, Options, Program, Timing, TimingOptions};
 
@@ -16,7 +17,8 @@ use crate::runtime::{self, OperatorTime, Options, Program, Timing, TimingOptions
 ///
 /// Times are medians over repeated runs, with the distance between the quartiles as spread. The
 /// device is waited for after each operator, so that their sum is above the time of the whole.
-/// Dimensions without a size get a small one (see --dim).
+/// Dimensions without a size get a small one (see --dim). Each operator is also timed alone, for
+/// the cache of costs that `optimise --cost measured` goes by.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -47,7 +49,7 @@ pub struct Profile {
 }
 
 /// What was measured.
-struct Measured {
+struct Findings {
     device: String,
     sizes: BTreeMap<String, i64>,
     whole: Timing,
@@ -63,7 +65,11 @@ impl Profile {
         let bar = terminal::spinner();
         bar.set_message("measuring");
         let measured = self.measure(&graph, device).with_context(|| self.model.display().to_string())?;
+        bar.set_message("measuring operators one by one for the cost cache");
+        let costs = Measured::new(device, cost::cache_folder().as_deref())?;
+        cost::graph_cost(&costs, &graph);
         bar.finish_and_clear();
+        keep(&costs);
         if self.json {
             terminal::print_json(&self.document(&graph, &measured))?;
         } else {
@@ -72,17 +78,17 @@ impl Profile {
         Ok(Answer::Done)
     }
 
-    fn measure(&self, graph: &Graph, device: tch::Device) -> anyhow::Result<Measured> {
+    fn measure(&self, graph: &Graph, device: tch::Device) -> anyhow::Result<Findings> {
         let program = Program::compile(graph, &Options::native(device))?;
         let (sizes, inputs) = fitting_inputs(graph, &program, self.seed)?;
         let options = TimingOptions { seconds: self.time / 2.0, seed: self.seed, ..TimingOptions::default() };
         let whole = runtime::time_program(&program, &inputs, &options)?;
         let operators = runtime::profile(&program, &inputs, &options)?;
         let not_run = program.not_run().iter().map(|n| format!("{}: {}", n.what, n.why)).collect();
-        Ok(Measured { device: runtime::device_name(device), sizes, whole, operators, not_run })
+        Ok(Findings { device: runtime::device_name(device), sizes, whole, operators, not_run })
     }
 
-    fn tables(&self, graph: &Graph, measured: &Measured) -> String {
+    fn tables(&self, graph: &Graph, measured: &Findings) -> String {
         let sum: f64 = measured.operators.iter().map(|o| o.timing.median_us).sum();
         let whole = &measured.whole;
         let mut text = format!("device       {}\n", measured.device);
@@ -126,7 +132,7 @@ impl Profile {
         text
     }
 
-    fn document(&self, graph: &Graph, measured: &Measured) -> Value {
+    fn document(&self, graph: &Graph, measured: &Findings) -> Value {
         let node = |o: &OperatorTime| {
             json!({
                 "node": name_of(graph, o.node),
@@ -148,6 +154,15 @@ impl Profile {
             "not_run": measured.not_run,
             "seed": self.seed,
         })
+    }
+}
+
+/// Keeps what was measured for `optimise --cost measured`.
+fn keep(costs: &Measured) {
+    let new = costs.measured();
+    match costs.save() {
+        Ok(()) => terminal::note(&format!("cost cache: {new} operators added")),
+        Err(error) => terminal::warning(&format!("the measured costs could not be kept: {error}")),
     }
 }
 
