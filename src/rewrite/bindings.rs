@@ -52,7 +52,7 @@ impl Val {
 }
 
 /// A match: everything that a rule's names stand for at one place of a graph.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Match {
     /// Which rule of the rule set.
     pub rule: u32,
@@ -63,13 +63,15 @@ pub struct Match {
 }
 
 impl Match {
-    pub(super) fn empty(rule: u32, pattern: &Pattern) -> Match {
-        Match {
-            rule,
-            nodes: vec![SmallVec::new(); pattern.source.len()],
-            values: vec![Binding::Free; pattern.values.len()],
-            vars: vec![None; pattern.vars.len()],
-        }
+    /// Binds nothing of a rule, in the memory of an earlier match.
+    pub(super) fn reset(&mut self, rule: u32, pattern: &Pattern) {
+        self.rule = rule;
+        self.nodes.clear();
+        self.nodes.resize_with(pattern.source.len(), SmallVec::new);
+        self.values.clear();
+        self.values.resize_with(pattern.values.len(), || Binding::Free);
+        self.vars.clear();
+        self.vars.resize_with(pattern.vars.len(), || None);
     }
 
     /// The nodes of the graph that the match binds, in the order of the source.

@@ -14,7 +14,7 @@ use crate::graph::{Changes, Graph, Mark, NodeId};
 
 use super::bindings::Match;
 use super::cleanup::{CleanUp, clean_up_from};
-use super::matcher::{self, Trace};
+use super::matcher::{self, Scratch, Trace};
 use super::patch::Patch;
 use super::rules::RuleSet;
 
@@ -86,8 +86,9 @@ impl Index {
             journal: Vec::new(),
         };
         index.grow(graph);
+        let mut scratch = Scratch::default();
         for id in graph.node_ids() {
-            let entry = index.search(graph, id, scorer);
+            let entry = index.search(graph, id, scorer, &mut scratch);
             index.put(id, entry);
         }
         index
@@ -150,8 +151,9 @@ impl Index {
         }
         stale.sort_unstable();
         stale.dedup();
+        let mut scratch = Scratch::default();
         for id in stale {
-            let entry = if graph.contains(id) { self.search(graph, id, scorer) } else { None };
+            let entry = if graph.contains(id) { self.search(graph, id, scorer, &mut scratch) } else { None };
             let old = self.put(id, entry);
             self.journal.push((id, old));
         }
@@ -171,7 +173,7 @@ impl Index {
         old
     }
 
-    fn search(&self, graph: &Graph, id: NodeId, scorer: &dyn Scorer) -> Shared {
+    fn search(&self, graph: &Graph, id: NodeId, scorer: &dyn Scorer, scratch: &mut Scratch) -> Shared {
         let node = graph.node(id);
         if node.constant || !self.rules.has_anchor(node.op.kind()?) {
             return None;
@@ -182,7 +184,7 @@ impl Index {
         let mut candidates: Vec<Arc<Candidate>> = Vec::new();
         for rule in self.rules.may_match(graph, node) {
             let pattern = self.rules.pattern(rule);
-            for found in matcher::find(graph, pattern, rule, id, &mut trace) {
+            for found in matcher::find(graph, pattern, rule, id, &mut trace, scratch) {
                 let Some(patch) = Patch::build(graph, pattern, &found, &mut trace) else { continue };
                 // A commutative operator matches in both orders; often both do the same.
                 if candidates.iter().any(|c| c.found.rule == rule && c.patch == patch) {

@@ -43,17 +43,33 @@ enum Undo {
     Node(usize),
 }
 
+/// Buffers that searches use again, since most of them end at once.
+#[derive(Default)]
+pub(super) struct Scratch {
+    found: Match,
+    trail: Vec<Undo>,
+}
+
 /// Finds all matches of `pattern` (rule number `rule`) that are anchored at `anchor`.
-pub(super) fn find(graph: &Graph, pattern: &Pattern, rule: u32, anchor: NodeId, trace: &mut Trace) -> Vec<Match> {
-    let mut matcher =
-        Matcher { graph, pattern, trace, found: Match::empty(rule, pattern), trail: Vec::new(), results: Vec::new() };
+pub(super) fn find(
+    graph: &Graph,
+    pattern: &Pattern,
+    rule: u32,
+    anchor: NodeId,
+    trace: &mut Trace,
+    scratch: &mut Scratch,
+) -> SmallVec<[Match; 2]> {
+    let mut found = std::mem::take(&mut scratch.found);
+    found.reset(rule, pattern);
+    let trail = std::mem::take(&mut scratch.trail);
+    let mut matcher = Matcher { graph, pattern, trace, found, trail, results: SmallVec::new() };
     for &swapped in matcher.orders(pattern.anchor, anchor) {
-        let mark = matcher.trail.len();
         if matcher.bind_node(pattern.anchor, anchor, swapped, 0) {
             matcher.solve(&pattern.plan);
         }
-        matcher.undo(mark);
+        matcher.undo(0);
     }
+    (scratch.found, scratch.trail) = (matcher.found, matcher.trail);
     matcher.results
 }
 
@@ -63,7 +79,7 @@ struct Matcher<'a> {
     trace: &'a mut Trace,
     found: Match,
     trail: Vec<Undo>,
-    results: Vec<Match>,
+    results: SmallVec<[Match; 2]>,
 }
 
 impl<'a> Matcher<'a> {
