@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tch::Device;
 
 use crate::graph::{Graph, Op};
-use crate::runtime::{self, ExecuteError, Options, Program, Ratio, TimingOptions};
+use crate::runtime::{self, Constants, ExecuteError, Options, Program, Ratio, TimingOptions, Weights};
 
 use super::Step;
 
@@ -75,6 +75,7 @@ pub fn choose(
     original: Contender,
     mut contenders: Vec<Contender>,
     measuring: Option<Measuring>,
+    weights: &mut Weights,
 ) -> (Contender, Chosen) {
     let method_time_us = contenders.first().map_or(original.estimate_us, |c| c.estimate_us);
     let mut chosen = Chosen { from: String::new(), method_time_us, measured: Vec::new(), not_measured: None };
@@ -82,7 +83,7 @@ pub fn choose(
     let taken = match measuring {
         _ if contenders.is_empty() => original,
         None => contenders.swap_remove(0),
-        Some(measuring) => match measure(&original, &contenders, measuring) {
+        Some(measuring) => match measure(&original, &contenders, measuring, weights) {
             Ok(measured) => {
                 let best = fastest(&original, &contenders, &measured);
                 chosen.measured = measured;
@@ -120,15 +121,23 @@ fn fastest(original: &Contender, contenders: &[Contender], measured: &[Measureme
     (0..contenders.len()).filter(admitted).min_by(|a, b| measured[*a].median_us.total_cmp(&measured[*b].median_us))
 }
 
-fn measure(original: &Contender, contenders: &[Contender], measuring: Measuring) -> Result<Vec<Measurement>, String> {
+fn measure(
+    original: &Contender,
+    contenders: &[Contender],
+    measuring: Measuring,
+    weights: &mut Weights,
+) -> Result<Vec<Measurement>, String> {
     if original.graph.node_ids().any(|id| matches!(original.graph.node(id).op, Op::Opaque(_))) {
         return Err("the model has operators that are not understood, so it cannot be run whole".to_owned());
     }
     let all: Vec<&Contender> = contenders.iter().chain([original]).collect();
-    let run = || -> Result<Vec<Measurement>, ExecuteError> {
+    let mut run = || -> Result<Vec<Measurement>, ExecuteError> {
         let options = Options::native(measuring.device);
-        let programs: Vec<Program> =
-            all.iter().map(|c| Program::compile(&c.graph, &options)).collect::<Result<_, _>>()?;
+        let mut compile = |c: &&Contender| {
+            let constants = Constants::of(&c.graph, weights);
+            Program::with(&c.graph, &options, &constants, weights)
+        };
+        let programs: Vec<Program> = all.iter().map(&mut compile).collect::<Result<_, _>>()?;
         let sizes = runtime::size_sets(&original.graph, &BTreeMap::new()).into_iter().next().unwrap_or_default();
         let Ok(inputs) = runtime::draw_inputs(&original.graph, &sizes, measuring.seed) else {
             return Ok(Vec::new());

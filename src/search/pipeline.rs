@@ -13,7 +13,7 @@ use crate::formats::import::Imported;
 use crate::formats::model::Model;
 use crate::graph::{Graph, Op};
 use crate::rewrite::{CleanUp, RuleSet, clean_up};
-use crate::runtime::{self, CompareError, CompareOptions, Equivalence};
+use crate::runtime::{self, CompareError, CompareOptions, Equivalence, Weights};
 
 use super::choose::{Chosen, Contender, Measuring, choose};
 use super::{Budget, Greedy, Progress, Report, Search, Step, Stopwatch};
@@ -140,7 +140,9 @@ pub fn optimise(
         applied: Vec::new(),
     };
     let measuring = settings.measure.then_some(Measuring { device: settings.device, seed: settings.seed });
-    let (Contender { graph, applied, .. }, chosen) = choose(start, contenders, measuring);
+    // Weights that are drawn by rule are drawn once for measuring, checking and folding.
+    let mut weights = Weights::default();
+    let (Contender { graph, applied, .. }, chosen) = choose(start, contenders, measuring, &mut weights);
     seconds.push(("measuring", watch.seconds()));
 
     events(Event::Stage("checking"));
@@ -151,7 +153,7 @@ pub fn optimise(
         trials: settings.check_inputs,
         ..CompareOptions::default()
     };
-    let check = runtime::compare(original, &graph, &options)?;
+    let check = runtime::compare_with(original, &graph, &options, &mut weights)?;
     seconds.push(("checking", watch.seconds()));
     if !check.passed {
         return Err(OptimiseError::Differs(check.differences.join("; ")));
@@ -159,7 +161,7 @@ pub fn optimise(
 
     events(Event::Stage("folding"));
     let watch = Stopwatch::start(None);
-    let folded = runtime::fold(&graph);
+    let folded = runtime::fold_with(&graph, &mut weights);
     let model = export(&graph, imported, &|value| folded.tensors.get(&value).cloned())?;
     seconds.push(("folding", watch.seconds()));
 
