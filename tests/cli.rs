@@ -114,6 +114,36 @@ fn a_model_is_optimised_checked_and_written() {
 }
 
 #[test]
+fn a_model_with_an_unknown_operator_and_a_named_dimension_is_optimised_around_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let weight = |name: &str, shape: &str| {
+        format!(
+            r#"{{"name": "{name}", "dtype": "f32", "shape": {shape}, "data": {{"init": "normal", "seed": 7, "std": 1}}}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"format": "graphopt-graph", "version": 1, "name": "t", "opset": 17, "opset_import": {{"my.domain": 1}},
+        "inputs": [{{"name": "x", "dtype": "f32", "shape": ["batch", 3, 8, 8]}}], "outputs": ["y"],
+        "weights": [{}, {}],
+        "nodes": [{{"name": "c", "op": "Conv", "inputs": ["x", "w"], "outputs": ["a"]}},
+                  {{"name": "m", "op": "Mul", "inputs": ["a", "s"], "outputs": ["b"]}},
+                  {{"name": "o", "op": "Foo", "domain": "my.domain", "inputs": ["b"], "outputs": ["d"]}},
+                  {{"name": "r", "op": "Relu", "inputs": ["d"], "outputs": ["y"]}}]}}"#,
+        weight("w", "[4, 3, 3, 3]"),
+        weight("s", "[4, 1, 1]"),
+    );
+    fs::write(dir.path().join("m.json"), text).unwrap();
+    let ran = graphopt(dir.path(), &["optimise", "m.json", "-o", "m.onnx", "--device", "cpu", "--json"]).ok();
+    assert!(ran.stderr.contains("Foo"), "{}", ran.stderr);
+    let report = ran.json();
+    assert_eq!([&report["nodes_before"], &report["nodes_after"], &report["opaque_nodes"]], [4, 3, 1]);
+    assert!(report["chosen"]["not_measured"].is_string());
+    let compared = graphopt(dir.path(), &["compare", "m.json", "m.onnx", "--dim", "batch=3"]).ok().stdout;
+    assert!(compared.contains("not compared: output \"y\""), "{compared}");
+    graphopt(dir.path(), &["optimise", "m.json", "--dim", "bach=3"]).refused("batch");
+}
+
+#[test]
 fn a_dry_run_tells_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let model = write_small_model(dir.path());

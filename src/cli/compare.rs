@@ -63,7 +63,7 @@ impl Compare {
             sizes,
             trials: self.inputs as usize,
             seed: self.seed,
-            rounded: true,
+            two_files: true,
             ..CompareOptions::default()
         };
         let found = runtime::compare(&first, &second, &options)

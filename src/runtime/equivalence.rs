@@ -19,7 +19,7 @@ use super::fold::Constants;
 use super::inputs::{DrawError, draw, draw_inputs, size_sets};
 use super::kernels::RunError;
 use super::weights::Weights;
-use crate::graph::{Graph, Op, ValueRef, splitmix64};
+use crate::graph::{Graph, NodeId, Op, ValueRef, splitmix64};
 
 /// Largest distance in f64, relative to an output's magnitude.
 pub const REFERENCE_TOLERANCE: f64 = 1e-9;
@@ -41,14 +41,21 @@ pub struct CompareOptions {
     pub seed: u64,
     /// Whether to check precision in the outputs' own types too.
     pub native: bool,
-    /// Whether the second graph comes from a file, where folded weights were rounded to their type: what its outputs in
+    /// Whether the graphs come from two files, the second's folded weights rounded to their type: what its outputs in
     /// f64 are off by is then reported, and only the check in the outputs' own types judges floats.
-    pub rounded: bool,
+    pub two_files: bool,
 }
 
 impl Default for CompareOptions {
     fn default() -> CompareOptions {
-        CompareOptions { device: Device::Cpu, sizes: BTreeMap::new(), trials: 3, seed: 0, native: true, rounded: false }
+        CompareOptions {
+            device: Device::Cpu,
+            sizes: BTreeMap::new(),
+            trials: 3,
+            seed: 0,
+            native: true,
+            two_files: false,
+        }
     }
 }
 
@@ -114,14 +121,14 @@ pub enum CompareError {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Probe {
     Output(String),
-    OpaqueInput { origin: usize, slot: usize },
+    OpaqueInput { of: String, slot: usize },
 }
 
 impl std::fmt::Display for Probe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Probe::Output(name) => write!(f, "output {name:?}"),
-            Probe::OpaqueInput { origin, slot } => write!(f, "input {slot} of opaque node {origin}"),
+            Probe::OpaqueInput { of, slot } => write!(f, "input {slot} of opaque node {of}"),
         }
     }
 }
@@ -148,7 +155,7 @@ pub fn compare_with(
     if !result.differences.is_empty() {
         return Ok(result);
     }
-    let sides = (Side::of("first", a), Side::of("second", b));
+    let sides = (Side::of("first", a, options.two_files), Side::of("second", b, options.two_files));
     let mut programs = Programs::compile(&sides, options, true, weights)?;
     result.not_run = programs.a.not_run().iter().map(|n| format!("{}: {}", n.what, n.why)).collect();
     let sets = size_sets(a, &options.sizes);
@@ -160,7 +167,7 @@ pub fn compare_with(
         let sizes = &sets[set % sets.len()];
         match programs.trial(&sides, options, sizes, seed) {
             Ok(runs) => {
-                judge(&runs, &sides, options.rounded, &mut result, &mut checked, &mut unchecked)?;
+                judge(&runs, &sides, options.two_files, &mut result, &mut checked, &mut unchecked)?;
                 if result.sizes.last() != Some(sizes) {
                     result.sizes.push(sizes.clone());
                 }
@@ -227,41 +234,52 @@ struct Side<'a> {
     probes: Vec<Probe>,
     /// Inputs of opaque nodes, after the outputs in `probes`.
     observed: Vec<ValueRef>,
+    /// Whether the graphs come from two files.
+    two_files: bool,
 }
 
 impl<'a> Side<'a> {
-    fn of(which: &'static str, graph: &'a Graph) -> Side<'a> {
+    fn of(which: &'static str, graph: &'a Graph, two_files: bool) -> Side<'a> {
         let mut probes: Vec<Probe> = graph.outputs().iter().map(|o| Probe::Output(o.name.to_string())).collect();
         let mut observed = Vec::new();
         for id in graph.topological() {
             let node = graph.node(id);
-            let Op::Opaque(opaque) = &node.op else { continue };
+            let Some(of) = opaque_name(graph, id, two_files) else { continue };
             for (slot, operand) in node.inputs.iter().enumerate() {
                 if let Some(value) = operand {
-                    probes.push(Probe::OpaqueInput { origin: opaque.origin, slot });
+                    probes.push(Probe::OpaqueInput { of: of.clone(), slot });
                     observed.push(*value);
                 }
             }
         }
-        Side { which, graph, probes, observed }
+        Side { which, graph, probes, observed, two_files }
     }
 
     fn options(&self, options: &CompareOptions, wide: bool, supply_opaque: bool) -> Options {
         Options { device: options.device, wide, supply_opaque, observe: self.observed.clone() }
     }
 
-    /// The opaque node's position in the model and the output, by which both graphs name a supplied value.
-    fn opaque_key(&self, value: ValueRef) -> (usize, u32) {
-        match &self.graph.node(value.node).op {
-            Op::Opaque(opaque) => (opaque.origin, value.slot),
-            _ => (usize::MAX, value.slot),
-        }
+    /// The opaque node and the output, as both graphs name a supplied value.
+    fn opaque_key(&self, value: ValueRef) -> (String, u32) {
+        (opaque_name(self.graph, value.node, self.two_files).unwrap_or_default(), value.slot)
     }
 
     fn error(&self) -> impl Fn(ExecuteError) -> CompareError + use<> {
         let which = self.which;
         move |error| CompareError::Run { graph: which, error }
     }
+}
+
+/// What both graphs call an opaque node: its position in the model that both come from; or, in graphs of two files, the
+/// first of its results, since a value's name occurs once in a file.
+fn opaque_name(graph: &Graph, id: NodeId, two_files: bool) -> Option<String> {
+    let node = graph.node(id);
+    let Op::Opaque(opaque) = &node.op else { return None };
+    if !two_files {
+        return Some(format!("number {}", opaque.origin));
+    }
+    let result = node.outputs.iter().map(|o| &o.name).find(|name| !name.is_empty());
+    Some(format!("{:?}", result.unwrap_or(&node.name)))
 }
 
 /// Both graphs in f64, and in their own types if asked for.
@@ -314,15 +332,16 @@ impl Programs {
         seed: u64,
     ) -> Result<Runs, CompareError> {
         let inputs = draw_inputs(sides.0.graph, sizes, seed)?;
-        let mut drawn: BTreeMap<(usize, u32), Tensor> = BTreeMap::new();
+        let mut drawn: BTreeMap<(String, u32), Tensor> = BTreeMap::new();
         let mut supply = |program: &Program, side: &Side<'_>| -> Result<Vec<Tensor>, DrawError> {
             let mut tensors = Vec::new();
             for (value, _) in program.supplied() {
                 let key = side.opaque_key(value);
-                let tensor = match drawn.entry(key) {
+                let tensor = match drawn.entry(key.clone()) {
                     Entry::Occupied(seen) => seen.get().shallow_clone(),
                     Entry::Vacant(place) => {
-                        let seed = splitmix64(seed ^ key.0 as u64, u64::from(key.1));
+                        let name = key.0.bytes().fold(0, |hash, byte| splitmix64(hash, u64::from(byte)));
+                        let seed = splitmix64(seed ^ name, u64::from(key.1));
                         place.insert(draw(side.graph, value, sizes, seed)?).shallow_clone()
                     }
                 };
@@ -351,7 +370,7 @@ impl Programs {
 fn judge(
     runs: &Runs,
     sides: &(Side<'_>, Side<'_>),
-    rounded: bool,
+    two_files: bool,
     result: &mut Equivalence,
     checked: &mut BTreeSet<Probe>,
     unchecked: &mut BTreeSet<Probe>,
@@ -402,7 +421,7 @@ fn judge(
             differ(format!("{probe} is not finite in other places"));
             continue;
         }
-        let judged_below = rounded && native.is_some() && left.kind() == Kind::Double;
+        let judged_below = two_files && native.is_some() && left.kind() == Kind::Double;
         if distance.relative() > REFERENCE_TOLERANCE && !judged_below {
             differ(format!("{probe} differs by {:.3e} of its magnitude in f64", distance.relative()));
             continue;

@@ -44,7 +44,7 @@ fn a_right_rewrite_passes_and_a_wrong_one_does_not() {
     let close = compare(&parallel(), &merged(1.0 + f64::from(f32::EPSILON)), &options).unwrap();
     assert!(!close.passed && close.native.is_none_or(|n| n.max_rel_error < 1e-5), "{close:?}");
     // That much is allowed to a file, whose weights were rounded.
-    let file = CompareOptions { rounded: true, ..options };
+    let file = CompareOptions { two_files: true, ..options };
     assert!(compare(&parallel(), &merged(1.0 + f64::from(f32::EPSILON)), &file).unwrap().passed);
     assert!(!compare(&parallel(), &merged(1.01), &file).unwrap().passed);
 }
