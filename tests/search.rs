@@ -1,0 +1,165 @@
+//! Searches on small models: costs stay true, results repeat, backtracking crosses what greedy cannot, and every built-in
+//! architecture is optimised to an equivalent graph.
+
+use std::sync::Arc;
+
+use graphopt::cost::{DeviceProfile, Roofline, graph_cost};
+use graphopt::formats::{ImportOptions, Imported, import};
+use graphopt::graph::{Graph, Node, OpKind, splitmix64};
+use graphopt::rewrite::{RuleSet, clean_up};
+use graphopt::search::{Backtracking, Budget, Greedy, Report, Search, Settings, State, StopReason, optimise};
+use graphopt::substitution::Library;
+use graphopt::zoo;
+
+/// Sizes that make the built-in architectures quick to run; each takes those that it has.
+const SMALL: [(&str, u64); 16] = [
+    ("image", 32),
+    ("classes", 10),
+    ("sequence", 8),
+    ("layers", 1),
+    ("hidden", 64),
+    ("heads", 4),
+    ("vocabulary", 50),
+    ("steps", 3),
+    ("frames", 8),
+    ("labels", 4),
+    ("features", 16),
+    ("feed_forward", 64),
+    ("joint", 32),
+    ("text", 8),
+    ("rows", 2),
+    ("rank", 4),
+];
+
+/// A built-in architecture at the given sizes.
+fn small(name: &str, sizes: &[(&str, u64)]) -> Imported {
+    import(zoo::build(name, sizes).unwrap(), &ImportOptions::default()).unwrap()
+}
+
+fn clean(imported: &Imported) -> Graph {
+    let mut graph = imported.graph.clone();
+    clean_up(&mut graph);
+    graph.commit();
+    graph
+}
+
+fn library() -> Arc<RuleSet> {
+    let rules = Library::starter().unwrap().substitutions.into_iter().map(|s| s.rule);
+    Arc::new(RuleSet::compile(rules).unwrap())
+}
+
+fn roofline() -> Roofline {
+    Roofline::new(DeviceProfile::cpu())
+}
+
+fn run(search: &dyn Search, graph: &Graph, pops: usize) -> (Graph, Report) {
+    let budget = Budget { pops, ..Budget::default() };
+    search.run(graph, &library(), &roofline(), &budget, &mut |_| true)
+}
+
+#[test]
+fn cost_of_a_state_is_that_of_its_graph_whatever_is_applied_and_undone() {
+    let model = roofline();
+    for (name, sizes) in [("bert_2_layers", &[("sequence", 8)][..]), ("inception_pair", &[("image", 9)])] {
+        let mut state = State::new(clean(&small(name, sizes)), library(), &model);
+        let start = state.graph().state_hash();
+        let mut saved = Vec::new();
+        for turn in 0..25 {
+            let candidates: Vec<_> =
+                state.candidates().filter(|c| c.patch.is_acyclic(state.graph())).cloned().collect();
+            let choice = &candidates[splitmix64(1, turn) as usize % candidates.len()];
+            saved.push(state.apply(choice));
+            assert_eq!(state.graph().validate(), Ok(()));
+            let fresh = graph_cost(&model, state.graph()).time_us;
+            assert!((state.total_us() - fresh).abs() < 1e-6 * fresh, "{name}: {} {fresh}", state.total_us());
+        }
+        saved.into_iter().rev().for_each(|s| state.undo(s));
+        assert_eq!(state.graph().state_hash(), start);
+    }
+}
+
+#[test]
+fn the_same_search_gives_the_same_result() {
+    let graph = clean(&small("inception_pair", &[("image", 9)]));
+    let (first, report) = run(&Backtracking::default(), &graph, 60);
+    let (second, again) = run(&Backtracking::default(), &graph, 60);
+    assert_eq!(first.state_hash(), second.state_hash());
+    assert_eq!((report.applied, report.pops, report.best_us), (again.applied, again.pops, again.best_us));
+}
+
+#[test]
+fn backtracking_is_never_worse_than_greedy_and_reports_its_own_cost() {
+    for (name, sizes) in [("squeezenet1_1", &[("image", 64)][..]), ("attention_heads", &[("sequence", 8)])] {
+        let graph = clean(&small(name, sizes));
+        let (_, greedy) = run(&Greedy, &graph, 1000);
+        let (best, report) = run(&Backtracking::default(), &graph, 300);
+        assert!(report.best_us <= greedy.best_us * 1.001, "{name}: {} {}", report.best_us, greedy.best_us);
+        let fresh = graph_cost(&roofline(), &best).time_us;
+        assert!((report.best_us - fresh).abs() < 1e-6 * fresh, "{name}");
+    }
+}
+
+#[test]
+fn budgets_and_interrupts_keep_the_best_so_far() {
+    let graph = clean(&small("repvgg_a0", &[("image", 32)]));
+    let (_, all) = run(&Greedy, &graph, 1000);
+    assert_eq!(all.stop_reason, StopReason::Exhausted);
+    let two = Budget { max_rewrites: Some(2), ..Budget::default() };
+    let (_, report) = Greedy.run(&graph, &library(), &roofline(), &two, &mut |_| true);
+    assert_eq!((report.stop_reason, report.applied.len()), (StopReason::StopAfter, 2));
+    assert_eq!(report.applied[..], all.applied[..2], "a prefix of the whole search");
+    let mut calls = 0;
+    let (_, report) = Backtracking::default().run(&graph, &library(), &roofline(), &Budget::default(), &mut |_| {
+        calls += 1;
+        calls < 10
+    });
+    assert_eq!(report.stop_reason, StopReason::Interrupted);
+    assert!(report.best_us < graph_cost(&roofline(), &graph).time_us);
+}
+
+#[test]
+fn branches_of_reparameterisable_networks_become_one_convolution_each() {
+    for (name, convolutions) in [("repvgg_a0", 22), ("mobileone_s0", 43)] {
+        let graph = clean(&small(name, &[("image", 32)]));
+        let (best, _) = run(&Greedy, &graph, 1000);
+        let runs = |kind| move |n: &&Node| n.op.kind() == Some(kind) && !n.constant;
+        let nodes: Vec<&Node> = best.topological().into_iter().map(|id| best.node(id)).collect();
+        let kinds = |kind| nodes.iter().copied().filter(runs(kind)).count();
+        assert_eq!(kinds(OpKind::Conv), convolutions, "{name}");
+        assert_eq!(kinds(OpKind::BatchNormalization), 0, "{name}");
+        assert_eq!(kinds(OpKind::Add), 0, "{name}");
+    }
+}
+
+#[test]
+fn every_architecture_is_optimised_checked_and_never_dearer() {
+    let model = roofline();
+    let rules = library();
+    for entry in zoo::ENTRIES {
+        let takes = |(name, _): &(&str, u64)| entry.sizes.iter().any(|s| s.name == *name);
+        let mut sizes: Vec<(&str, u64)> = SMALL.iter().copied().filter(takes).collect();
+        for size in sizes.iter_mut() {
+            let range = entry.sizes.iter().find(|s| s.name == size.0).expect("only sizes that it has");
+            size.1 = size.1.max(range.min);
+        }
+        let imported = small(entry.name, &sizes);
+        let settings = Settings {
+            search: &Backtracking::default(),
+            budget: Budget { pops: 60, ..Budget::default() },
+            model: &model,
+            device: tch::Device::Cpu,
+            measure: false,
+            seed: 0,
+            check_inputs: 1,
+        };
+        let outcome = optimise(&imported, &rules, &settings, &mut |_| true)
+            .unwrap_or_else(|error| panic!("{}: {error}", entry.name));
+        assert!(outcome.check.passed && outcome.check.unchecked.is_empty(), "{}", entry.name);
+        assert_eq!(outcome.opaque_nodes, 0, "{}", entry.name);
+        assert!(outcome.after.cost.time_us <= outcome.before.cost.time_us, "{}", entry.name);
+        // What is written is read again as the same function: the exported model has the original's interface.
+        let again = import(outcome.model.clone(), &ImportOptions::default()).unwrap();
+        let names = |g: &Graph| g.outputs().iter().map(|o| o.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(&again.graph), names(&imported.graph), "{}", entry.name);
+    }
+}
