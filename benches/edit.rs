@@ -1,5 +1,7 @@
 //! The cost of one edit: apply a match and undo it, with the index of matches of the whole shipped library kept current.
 
+#![allow(clippy::print_stdout, missing_docs, reason = "a benchmark prints its results")]
+
 mod common;
 
 use std::hint::black_box;

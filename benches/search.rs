@@ -1,5 +1,7 @@
 //! Backtracking search with a budget of 1000 on zoo models, roofline costs: seconds, pops, graphs explored.
 
+#![allow(clippy::print_stdout, missing_docs, reason = "a benchmark prints its results")]
+
 mod common;
 
 use graphopt::cost::{DeviceProfile, Roofline};

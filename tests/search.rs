@@ -120,7 +120,7 @@ fn budgets_and_interrupts_keep_the_best_so_far() {
 #[test]
 fn branches_of_reparameterisable_networks_become_one_convolution_each() {
     for (name, convolutions) in [("repvgg_a0", 22), ("mobileone_s0", 43)] {
-        let graph = clean(&small(name, &[("image", 32)]));
+        let graph = clean(&small(name, &[]));
         let (best, _) = run(&Greedy, &graph, 1000);
         let runs = |kind| move |n: &&Node| n.op.kind() == Some(kind) && !n.constant;
         let nodes: Vec<&Node> = best.topological().into_iter().map(|id| best.node(id)).collect();
