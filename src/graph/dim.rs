@@ -25,7 +25,7 @@ pub struct Expr {
 /// What polynomials are made of.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 enum Atom {
-    /// A named size, at least 0.
+    /// A named size, taken to be at least 1.
     Symbol(Arc<str>),
     /// Quotient rounded towards minus infinity.
     FloorDiv(Dim, Dim),
@@ -61,12 +61,9 @@ impl Dim {
     /// The name, if this is a bare named size.
     pub fn as_symbol(&self) -> Option<&str> {
         match self {
-            Dim::Symbolic(e) => match e.terms.as_slice() {
-                [(atoms, 1)] => match atoms.as_slice() {
-                    [Atom::Symbol(name)] => Some(name),
-                    _ => None,
-                },
-                _ => None,
+            Dim::Symbolic(_) => match self.single_atom()? {
+                Atom::Symbol(name) => Some(name),
+                Atom::FloorDiv(..) | Atom::Min(..) | Atom::Max(..) => None,
             },
             Dim::Known(_) => None,
         }
@@ -197,25 +194,55 @@ impl Dim {
 
     /// The smaller of two.
     pub fn minimum(&self, other: &Dim) -> Dim {
-        match (self, other) {
-            (Dim::Known(a), Dim::Known(b)) => Dim::Known(*a.min(b)),
-            _ if self == other => self.clone(),
-            _ => {
-                let (a, b) = if self < other { (self, other) } else { (other, self) };
-                Dim::from_atom(Atom::Min(a.clone(), b.clone())).bounded()
-            }
-        }
+        self.extreme(other, i64::min, Atom::Min, |atom| match atom {
+            Atom::Min(a, b) => Some((a, b)),
+            _ => None,
+        })
     }
 
     /// The larger of two.
     pub fn maximum(&self, other: &Dim) -> Dim {
-        match (self, other) {
-            (Dim::Known(a), Dim::Known(b)) => Dim::Known(*a.max(b)),
-            _ if self == other => self.clone(),
-            _ => {
-                let (a, b) = if self < other { (self, other) } else { (other, self) };
-                Dim::from_atom(Atom::Max(a.clone(), b.clone())).bounded()
+        self.extreme(other, i64::max, Atom::Max, |atom| match atom {
+            Atom::Max(a, b) => Some((a, b)),
+            _ => None,
+        })
+    }
+
+    /// Minimum or maximum in normal form: nested ones are flattened, numbers are joined, the rest is sorted, so that any
+    /// order of three operands gives the same expression.
+    fn extreme(
+        &self,
+        other: &Dim,
+        join: fn(i64, i64) -> i64,
+        make: fn(Dim, Dim) -> Atom,
+        parts: fn(&Atom) -> Option<(&Dim, &Dim)>,
+    ) -> Dim {
+        let mut number: Option<i64> = None;
+        let mut names: Vec<Dim> = Vec::new();
+        let mut waiting = vec![self.clone(), other.clone()];
+        while let Some(dim) = waiting.pop() {
+            let nested = dim.single_atom().and_then(parts);
+            match (&dim, nested) {
+                (Dim::Known(n), _) => number = Some(number.map_or(*n, |m| join(m, *n))),
+                (_, Some((a, b))) => waiting.extend([a.clone(), b.clone()]),
+                (Dim::Symbolic(_), None) => names.push(dim),
             }
+        }
+        names.sort();
+        names.dedup();
+        let all = number.map(Dim::Known).into_iter().chain(names);
+        let joined = all.reduce(|inner, next| Dim::from_atom(make(inner, next)));
+        joined.expect("two operands").bounded()
+    }
+
+    /// The atom, if the expression is just one.
+    fn single_atom(&self) -> Option<&Atom> {
+        match self {
+            Dim::Symbolic(e) => match e.terms.as_slice() {
+                [(atoms, 1)] if atoms.len() == 1 => atoms.first(),
+                _ => None,
+            },
+            Dim::Known(_) => None,
         }
     }
 
@@ -344,6 +371,15 @@ mod tests {
         assert_eq!(n.maximum(&Dim::Known(9)).bind(&sizes), Dim::Known(9));
         assert_eq!(Dim::Known(-7).floor_div(&Dim::Known(2)), Some(Dim::Known(-4)));
         assert_eq!(n.floor_div(&Dim::Known(0)), None);
+    }
+
+    #[test]
+    fn order_of_operands_does_not_matter_to_a_maximum() {
+        let (a, b, c) = (s("a"), s("b"), s("c"));
+        assert_eq!(a.maximum(&b).maximum(&c), c.maximum(&b.maximum(&a)));
+        assert_eq!(a.maximum(&Dim::Known(3)).maximum(&Dim::Known(5)), Dim::Known(5).maximum(&a));
+        assert_eq!(a.minimum(&b).minimum(&a), b.minimum(&a));
+        assert_eq!(Dim::Known(2).minimum(&Dim::Known(7)), Dim::Known(2));
     }
 
     #[test]

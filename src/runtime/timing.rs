@@ -97,6 +97,28 @@ impl Interleaved {
         ratios.sort_by(f64::total_cmp);
         Ratio { ratio: a.median_us / b.median_us, low: quantile(&ratios, 0.025), high: quantile(&ratios, 0.975) }
     }
+
+    /// Likewise from the ratio within each round: its median and the bootstrap interval of that. What slows down a whole
+    /// round cancels out, so on a busy machine this interval is the narrower one.
+    pub fn paired_ratio(&self, a: usize, b: usize) -> Ratio {
+        let (a, b) = (&self.timings[a].samples_us, &self.timings[b].samples_us);
+        let rounds: Vec<f64> = a.iter().zip(b).map(|(a, b)| a / b).collect();
+        let count = rounds.len() as u64;
+        if count == 0 {
+            return Ratio { ratio: f64::NAN, low: f64::NAN, high: f64::NAN };
+        }
+        let median = |mut values: Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            quantile(&values, 0.5)
+        };
+        let resampled = |resample: u64| {
+            let pick = |k: u64| rounds[(splitmix64(self.seed, resample * count + k) % count) as usize];
+            median((0..count).map(pick).collect())
+        };
+        let mut medians: Vec<f64> = (0..RESAMPLES).map(resampled).collect();
+        medians.sort_by(f64::total_cmp);
+        Ratio { ratio: median(rounds.clone()), low: quantile(&medians, 0.025), high: quantile(&medians, 0.975) }
+    }
 }
 
 /// The value below which a share of the sorted values lies, by linear interpolation; NaN of nothing.
@@ -247,6 +269,20 @@ mod tests {
         let same = timed.ratio(1, 2);
         assert!(same.low <= 1.0 && same.high >= 1.0 && same.high - same.low < 0.05, "{same:?}");
         assert_eq!(same, timed.ratio(1, 2), "seeded");
+    }
+
+    #[test]
+    fn what_slows_down_a_whole_round_cancels_out() {
+        // Every third round takes five times as long for both.
+        let slow = |i: u64| if i.is_multiple_of(3) { 5.0 } else { 1.0 };
+        let times = |base: f64, seed: u64| {
+            let noise = move |i: u64| 1.0 + (splitmix64(seed, i) % 100) as f64 / 1000.0;
+            Timing::of((0..40).map(|i| base * slow(i) * noise(i)).collect())
+        };
+        let timed = Interleaved { timings: vec![times(110.0, 1), times(100.0, 2)], seed: 5 };
+        let paired = timed.paired_ratio(0, 1);
+        assert!(paired.low > 1.05 && paired.high < 1.15, "{paired:?}");
+        assert!(timed.ratio(0, 1).low < 1.0, "the ratio of medians is less certain");
     }
 
     #[test]

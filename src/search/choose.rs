@@ -32,7 +32,7 @@ pub struct Measurement {
     pub median_us: f64,
     /// Distance between the quartiles, in microseconds.
     pub spread_us: f64,
-    /// The original's time over this one's: above 1 is faster.
+    /// The original's time over this one's, within rounds in which each runs once (median): above 1 is faster.
     pub speedup: f64,
     /// Lower end of the speed-up's 95 % bootstrap interval.
     pub low: f64,
@@ -154,7 +154,7 @@ fn measure(
         let timed = runtime::time_programs(&references, &inputs, &timing)?;
         let last = all.len() - 1;
         let row = |(at, c): (usize, &&Contender)| {
-            let Ratio { ratio, low, high } = timed.ratio(last, at);
+            let Ratio { ratio, low, high } = timed.paired_ratio(last, at);
             let t = &timed.timings[at];
             Measurement {
                 from: c.from.clone(),
