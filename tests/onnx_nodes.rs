@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use common::Wander;
 use graphopt::cost::{DeviceProfile, Roofline};
 use graphopt::formats::{self, ImportOptions, Imported};
 use graphopt::graph::{Graph, Op, ValueRef};
@@ -19,6 +20,8 @@ const KNOWN_FAULTS: &[(&str, &str)] = &[];
 
 /// The share of the cases that must have no opaque node.
 const UNDERSTOOD: f64 = 0.55;
+/// Rewrites applied at random to each case: also those that gain nothing, which greedy search never tries.
+const WANDER: u64 = 8;
 /// Cases that must have been judged, so that a broken judge does not pass everything.
 const JUDGED: u64 = 900;
 
@@ -65,8 +68,8 @@ fn models(folder: &Path) -> Vec<PathBuf> {
     models
 }
 
-/// Writes a model optimised, as NAME.optimised.onnx, and from the normal form alone, as NAME.normal.onnx. Returns its number
-/// of opaque nodes.
+/// Writes a model optimised, as NAME.optimised.onnx; after rewrites at random, as NAME.random.onnx; and from the normal form
+/// alone, as NAME.normal.onnx. Returns its number of opaque nodes.
 fn treat(path: &Path, rules: &Arc<RuleSet>) -> Result<usize, String> {
     let loaded = formats::load(path).map_err(|e| format!("load: {e}"))?;
     let imported = formats::import(loaded.model, &ImportOptions::default()).map_err(|e| format!("import: {e}"))?;
@@ -76,6 +79,8 @@ fn treat(path: &Path, rules: &Arc<RuleSet>) -> Result<usize, String> {
     let costs = Roofline::new(DeviceProfile::cpu());
     let (best, _) = Greedy.run(&clean, rules, &costs, &Budget::default(), &mut |_| true);
     write(&best, &imported, &path.with_extension("optimised.onnx"))?;
+    let (wandered, _) = Wander { steps: WANDER }.run(&clean, rules, &costs, &Budget::default(), &mut |_| true);
+    write(&wandered, &imported, &path.with_extension("random.onnx"))?;
     write(&without_origins(&imported.graph), &imported, &path.with_extension("normal.onnx"))?;
     Ok(imported.opaque_count())
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use common::Wander;
 use graphopt::cost::{DeviceProfile, Roofline};
 use graphopt::formats::{self, ImportOptions, Imported};
 use graphopt::rewrite::RuleSet;
@@ -34,6 +35,8 @@ const MODELS: &[(&str, Sizes, f64)] = &[
 
 /// Graphs that backtracking may expand: enough to apply rules of many kinds, and quick.
 const POPS: usize = 40;
+/// Rewrites applied at random.
+const WANDER: u64 = 40;
 
 #[test]
 fn optimised_models_compute_the_same_in_onnx_runtime() {
@@ -51,11 +54,12 @@ fn optimised_models_compute_the_same_in_onnx_runtime() {
             too_many.push(format!("{name}: {before} nodes became {after}"));
         }
         write_optimised(&imported, &Backtracking::default(), &rules, &original);
+        write_optimised(&imported, &Wander { steps: WANDER }, &rules, &original);
     }
     assert!(too_many.is_empty(), "{too_many:#?}");
     let judged = common::run_script(&python, "models.py", &[], folder.path());
     let same = judged.lines().filter(|line| line.starts_with("same ")).count();
-    assert_eq!(same, 2 * MODELS.len(), "{judged}");
+    assert_eq!(same, 3 * MODELS.len(), "{judged}");
 }
 
 /// Writes a built-in model and reads it again, as a user's.

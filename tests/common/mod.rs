@@ -1,10 +1,13 @@
-//! What the tests against ONNX Runtime share: the Python that has it, and the shipped rules.
+//! What the tests against ONNX Runtime share: the Python that has it, the shipped rules, and random rewriting.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use graphopt::rewrite::RuleSet;
+use graphopt::cost::CostModel;
+use graphopt::graph::{Graph, splitmix64};
+use graphopt::rewrite::{CleanUp, RuleSet};
+use graphopt::search::{Budget, Progress, Report, Search, State, StopReason};
 use graphopt::substitution::Library;
 
 /// The Python with `onnx`, `onnxruntime` and `numpy`, which `cargo xtask test` sets up and names in GRAPHOPT_TEST_PYTHON.
@@ -34,4 +37,49 @@ pub fn rules() -> Arc<RuleSet> {
     let library = Library::starter().expect("the shipped library");
     let rules = library.substitutions.into_iter().map(|s| s.rule);
     Arc::new(RuleSet::compile(rules).expect("the shipped rules compile"))
+}
+
+/// Applies rewrites at random, whatever they gain: also those that no search would keep must be right.
+pub struct Wander {
+    /// How many.
+    pub steps: u64,
+}
+
+impl Search for Wander {
+    fn name(&self) -> &'static str {
+        "random"
+    }
+
+    fn run(
+        &self,
+        graph: &Graph,
+        rules: &Arc<RuleSet>,
+        model: &dyn CostModel,
+        _: &Budget,
+        _: &mut dyn FnMut(&Progress) -> bool,
+    ) -> (Graph, Report) {
+        let mut state = State::new(graph.clone(), rules.clone(), model);
+        let (mut applied, mut clean_up) = (Vec::new(), CleanUp::default());
+        for step in 0..self.steps {
+            let acyclic = state.candidates().filter(|c| c.patch.is_acyclic(state.graph()));
+            let candidates: Vec<_> = acyclic.cloned().collect();
+            if candidates.is_empty() {
+                break;
+            }
+            let chosen = &candidates[(splitmix64(3, step) % candidates.len() as u64) as usize];
+            applied.push(state.describe(chosen));
+            clean_up = clean_up.plus(state.apply(chosen).clean_up);
+        }
+        let report = Report {
+            method: self.name(),
+            seconds: 0.0,
+            pops: applied.len(),
+            graphs_explored: applied.len() + 1,
+            stop_reason: StopReason::Exhausted,
+            applied,
+            best_us: state.total_us(),
+            clean_up,
+        };
+        (state.into_graph(), report)
+    }
 }
