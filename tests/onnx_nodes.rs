@@ -26,7 +26,6 @@ const WANDER: u64 = 8;
 const JUDGED: u64 = 900;
 
 #[test]
-#[allow(clippy::print_stdout, reason = "the share of what is understood is worth knowing")]
 fn node_tests_of_onnx_give_the_expected_outputs() {
     let Some(python) = common::python("node_tests_of_onnx_give_the_expected_outputs") else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -45,8 +44,9 @@ fn node_tests_of_onnx_give_the_expected_outputs() {
     let share = understood as f64 / cases.len() as f64;
     let judged = common::run_script(&python, "node_tests.py", &["judge"], folder.path());
     let judged: serde_json::Value = serde_json::from_str(&judged).expect("JSON");
-    println!("{understood} of {} cases ({:.1} %) have no opaque node", cases.len(), 100.0 * share);
-    println!("{}", judged["counts"]);
+    let percent = 100.0 * share;
+    common::say(&format!("node tests: {understood} of {} ({percent:.1} %) without opaque nodes", cases.len()));
+    common::say(&format!("node tests: {}", judged["counts"]));
     let wrong = judged["faults"].as_object().expect("an object").iter();
     faults.extend(wrong.map(|(name, fault)| format!("{name}: {}", fault.as_str().expect("a text"))));
     let known = |fault: &String| KNOWN_FAULTS.iter().any(|(name, _)| fault.starts_with(name));

@@ -1,5 +1,6 @@
 //! What the tests against ONNX Runtime share: the Python that has it, the shipped rules, and random rewriting.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -12,14 +13,18 @@ use graphopt::substitution::Library;
 
 /// The Python with `onnx`, `onnxruntime` and `numpy`, which `cargo xtask test` sets up and names in GRAPHOPT_TEST_PYTHON.
 /// Without it the test says that it is skipped; in CI that is a failure.
-#[allow(clippy::print_stderr, reason = "a skipped test must be seen")]
 pub fn python(test: &str) -> Option<PathBuf> {
     if let Some(python) = std::env::var_os("GRAPHOPT_TEST_PYTHON") {
         return Some(python.into());
     }
     assert!(std::env::var_os("CI").is_none(), "{test} needs GRAPHOPT_TEST_PYTHON: run `cargo xtask test`");
-    eprintln!("SKIPPED: {test}: GRAPHOPT_TEST_PYTHON names no Python; `cargo xtask test` sets it up");
+    say(&format!("SKIPPED: {test}: GRAPHOPT_TEST_PYTHON names no Python; `cargo xtask test` sets it up"));
     None
+}
+
+/// Says something on stderr that is seen although the test passes: what `eprintln!` prints then is swallowed.
+pub fn say(text: &str) {
+    writeln!(std::io::stderr(), "{text}").expect("stderr takes a line");
 }
 
 /// Runs a script of `tests/python/` and returns what it prints.
