@@ -2,10 +2,10 @@
 
     python benches/onnx_runtime.py [options] ORIGINAL.onnx OPTIMISED.onnx [ORIGINAL.onnx OPTIMISED.onnx ...]
 
-Needs `onnxruntime` and `numpy`. Both models of a pair run on the CPU with all of ONNX Runtime's own optimisations, on the
-same random inputs, by turns in random order, so that drifts of the machine meet both. Symbolic dimensions are 1 unless
-`--dim NAME=N` says otherwise. Prints for each pair the median times in milliseconds, the speed-up (the ratio of the medians)
-with a 95 % interval from a bootstrap over the rounds, and how far the outputs are apart.
+Needs `onnxruntime` and `numpy`. Both models of a pair run on the CPU with all of ONNX Runtime's own optimisations, on
+the same random inputs, by turns in random order, so that drifts of the machine meet both. Symbolic dimensions are 1
+unless `--dim NAME=N` says otherwise. Prints for each pair the median times in milliseconds, the speed-up (the ratio of
+the medians) with a 95 % interval from a bootstrap over the rounds, and how far the outputs are apart.
 """
 
 import argparse
@@ -101,7 +101,8 @@ def main():
         parser.error("files come in pairs: ORIGINAL.onnx OPTIMISED.onnx")
     args.dims = {name: int(size) for name, size in (dim.split("=") for dim in args.dim)}
     print(f"onnxruntime {ort.__version__}, {args.threads} threads, {args.rounds} rounds")
-    print(f"{'model':<24} {'original ms':>12} {'optimised ms':>13} {'speed-up':>8}  {'95 % interval':<14}  {'difference':>11}")
+    columns = f"{'original ms':>12} {'optimised ms':>13} {'speed-up':>8}  {'95 % interval':<14}  {'difference':>11}"
+    print(f"{'model':<24} {columns}")
     for original, optimised in zip(args.files[::2], args.files[1::2]):
         compare(original, optimised, args, np.random.default_rng(args.seed))
 

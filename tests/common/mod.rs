@@ -11,7 +11,7 @@ use graphopt::rewrite::{CleanUp, RuleSet};
 use graphopt::search::{Budget, Progress, Report, Search, State, StopReason};
 use graphopt::substitution::Library;
 
-/// The Python with `onnx`, `onnxruntime` and `numpy`, which `cargo xtask test` sets up and names in GRAPHOPT_TEST_PYTHON.
+/// The Python with `onnx`, `onnxruntime` and `numpy`; `cargo xtask test` sets it up and names it in GRAPHOPT_TEST_PYTHON.
 /// Without it the test says that it is skipped; in CI that is a failure.
 pub fn python(test: &str) -> Option<PathBuf> {
     if let Some(python) = std::env::var_os("GRAPHOPT_TEST_PYTHON") {

@@ -1,8 +1,8 @@
 """Judges optimised models in ONNX Runtime: `models.py FOLDER`.
 
 For each NAME.METHOD.onnx in the folder: ONNX's checker (with type inference) accepts it, and on the inputs of
-NAME.inputs/ it computes what NAME.onnx computes, both with all of ONNX Runtime's own optimisations. Prints a line for each
-model and fails if one differs.
+NAME.inputs/ it computes what NAME.onnx computes, both with all of ONNX Runtime's own optimisations. Prints a line for
+each model and fails if one differs.
 """
 
 import sys
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-# Of the largest magnitude of an output. Float32 rounds to 6e-8; sums in another order accumulate some hundred roundings.
+# Of the largest magnitude of an output. Float32 rounds to 6e-8; sums in another order gather some hundred roundings.
 TOLERANCE = 1e-5
 
 

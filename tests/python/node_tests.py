@@ -1,9 +1,11 @@
 """ONNX's own node tests, about 1,900 tiny models with inputs and expected outputs.
 
-`node_tests.py dump FOLDER` writes each as NAME.onnx, and the data as cases.pickle. `node_tests.py judge FOLDER` runs the
-originals and what was made of them (NAME.TREATMENT.onnx) in ONNX Runtime, and, where that does not know the original or
-disagrees with the expected outputs, in ONNX's reference evaluator; the expected outputs, with the case's own tolerances,
-judge wherever one of the two agrees with them on the original. Prints a JSON document.
+`node_tests.py dump FOLDER` writes each as NAME.onnx, and the data as cases.pickle.
+
+`node_tests.py judge FOLDER` runs the originals and what was made of them (NAME.TREATMENT.onnx) in ONNX Runtime, and,
+where that does not know the original or disagrees with the expected outputs, in ONNX's reference evaluator. The expected
+outputs judge, with the case's own tolerances, wherever one of the two agrees with them on the original. Prints a JSON
+document.
 """
 
 import json
@@ -58,7 +60,7 @@ def equal(expected, actual, rtol, atol):
         return False
     if expected.dtype.kind in "biuUSO":
         return np.array_equal(expected, actual)
-    if expected.dtype.kind == "V" or expected.dtype.name.startswith(("bfloat", "float8", "float4", "float6", "int", "uint")):
+    if expected.dtype.isbuiltin != 1:  # bfloat16 and narrower, which are not NumPy's own
         expected, actual = expected.astype(np.float32), actual.astype(np.float32)
     return np.allclose(expected, actual, rtol=rtol, atol=atol, equal_nan=True)
 
