@@ -72,6 +72,7 @@ enum Answer {
 
 /// Runs the program on its arguments.
 pub fn main() -> ExitCode {
+    crate::runtime::keep_freed_memory();
     fault::install_hook();
     let cli = Cli::parse();
     let answer = match &cli.command {

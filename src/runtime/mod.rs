@@ -1,5 +1,6 @@
 //! libtorch: devices, running graphs, timing, comparing outputs.
 
+mod allocator;
 mod cuda;
 mod device;
 mod equivalence;
@@ -13,6 +14,7 @@ mod testing;
 mod timing;
 mod weights;
 
+pub use allocator::keep_freed_memory;
 pub use device::{DeviceChoice, DeviceError, NoCuda, device_name, set_threads, threads};
 pub use equivalence::{
     CompareError, CompareOptions, ERROR_FACTOR, Equivalence, Errors, NATIVE_TOLERANCE, REFERENCE_TOLERANCE, compare,
