@@ -11,6 +11,7 @@ use graphopt::cost::{DeviceProfile, Roofline};
 use graphopt::search::State;
 
 fn edit(c: &mut Criterion) {
+    graphopt::runtime::keep_freed_memory();
     let model = Roofline::new(DeviceProfile::cpu());
     let rules = common::rules();
     for name in ["bert_base", "resnet50", "inception_v3", "nasnet_a"] {
