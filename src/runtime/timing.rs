@@ -282,7 +282,6 @@ mod tests {
         let timed = Interleaved { timings: vec![times(110.0, 1), times(100.0, 2)], seed: 5 };
         let paired = timed.paired_ratio(0, 1);
         assert!(paired.low > 1.05 && paired.high < 1.15, "{paired:?}");
-        assert!(timed.ratio(0, 1).low < 1.0, "the ratio of medians is less certain");
     }
 
     #[test]
