@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 /// Bounds of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Budget {
-    /// Graphs taken from the queue (backtracking) or rewrites applied (greedy).
+    /// Distinct graphs taken from the queue and expanded (backtracking; those met before are not counted) or rewrites
+    /// applied (greedy).
     pub pops: usize,
     /// Wall-clock time.
     pub time: Option<Duration>,
@@ -51,7 +52,7 @@ pub struct Report {
     pub method: &'static str,
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// States taken from the queue, or rewrites applied.
+    /// Distinct graphs expanded, or rewrites applied.
     pub pops: usize,
     /// Distinct graphs visited.
     pub graphs_explored: usize,
@@ -68,7 +69,7 @@ pub struct Report {
 /// How far a search is.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Progress {
-    /// States taken from the queue, or rewrites applied.
+    /// Distinct graphs expanded, or rewrites applied.
     pub pops: usize,
     /// Estimated cost at the start, in microseconds.
     pub start_us: f64,
