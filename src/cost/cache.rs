@@ -13,7 +13,7 @@ use crate::graph::{Op, TensorType};
 /// libtorch's version: kernels change with it.
 const LIBTORCH: &str = "2.11";
 const FORMAT: &str = "graphopt-costs";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// An application, as text: operator, attributes, types.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use rustc_hash::FxHashMap;
 use tch::Device;
 
-use crate::graph::{Facts, Graph, Op, OpKind, TensorType, ValueRef};
+use crate::graph::{Data, Facts, Graph, Init, Node, Op, OpKind, Tensor, TensorType, ValueRef};
 use crate::ops;
 use crate::runtime::{self, ExecuteError, Options, Program, TimingOptions};
 
@@ -73,12 +73,29 @@ impl Measured {
     }
 }
 
-/// A graph of one application whose operands are graph inputs.
+/// A graph of one application whose operands are graph inputs; a convolution's kernel and bias are weights, which the
+/// executor lays out beforehand.
 fn single(op: &Op, inputs: &[Option<&TensorType>], outputs: usize) -> Option<Graph> {
     let mut graph = Graph::new("application");
     let mut operands = crate::graph::Inputs::new();
     for (i, ty) in inputs.iter().enumerate() {
-        operands.push(ty.map(|ty| ValueRef::first(graph.add_input(&format!("x{i}"), Facts::typed(ty.clone())))));
+        let name = format!("x{i}");
+        let Some(&ty) = ty.as_ref() else {
+            operands.push(None);
+            continue;
+        };
+        let shape: Option<Vec<u64>> = ty.known_shape().map(|shape| shape.iter().map(|&d| d as u64).collect());
+        let weight = match shape {
+            Some(shape) if i > 0 && op.kind() == Some(OpKind::Conv) => {
+                let init = Data::Init(Init::Normal { seed: i as u64, std: 0.1 });
+                Some(Tensor::new(ty.dtype, &shape, init).ok()?)
+            }
+            _ => None,
+        };
+        operands.push(Some(ValueRef::first(match weight {
+            Some(tensor) => graph.add_node(Node::weight(&name, tensor)),
+            None => graph.add_input(&name, Facts::typed(ty.clone())),
+        })));
     }
     let names: Vec<std::sync::Arc<str>> = (0..outputs).map(|i| format!("y{i}").into()).collect();
     let node = ops::make_node(&graph, "application", op.clone(), operands, &names).ok()?;

@@ -1,4 +1,4 @@
-//! The one file with `unsafe`: loading CUDA when the program runs.
+//! Loading CUDA when the program runs.
 //!
 //! The program links libtorch's CPU part alone, so that one file serves every machine. `libtorch_cuda.so` registers the
 //! CUDA backend from its static initialisers; opening it is all that is needed. libtorch asks for that backend once and

@@ -1,6 +1,9 @@
 //! Running a graph: compiled once into a list of steps over numbered values, then run any number of times.
 
 mod compile;
+mod packing;
+#[cfg(test)]
+mod packing_tests;
 #[cfg(test)]
 mod tests;
 
@@ -66,6 +69,8 @@ struct Step {
     release: SmallVec<[usize; 2]>,
     /// On CUDA: a small integer computation on shapes, which stays on the CPU.
     on_host: bool,
+    /// A convolution laid out for the machine, with what follows it.
+    packed: Option<Box<packing::Packed>>,
 }
 
 /// A value that the caller gives.
@@ -308,6 +313,9 @@ impl Program {
                     None => return Ok(None),
                 },
             });
+        }
+        if let Some(packed) = &step.packed {
+            return packed.run(&inputs).map(|output| Some(vec![output]));
         }
         let place = if step.on_host { Place { device: Device::Cpu, ..self.place } } else { self.place };
         if self.place.device == Device::Cpu {

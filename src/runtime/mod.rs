@@ -9,6 +9,7 @@ mod fold;
 mod inputs;
 pub mod kernels;
 mod memory;
+mod onednn;
 #[cfg(test)]
 mod testing;
 mod timing;

@@ -13,6 +13,11 @@ impl Build {
         Build(Graph::new("g"))
     }
 
+    /// Nodes so far.
+    pub fn len(&self) -> usize {
+        self.0.id_bound()
+    }
+
     pub fn input(&mut self, name: &str, dtype: DType, shape: &[Dim]) -> ValueRef {
         let facts = Facts { ty: Some(TensorType::new(dtype, shape.to_vec())), elements: None };
         ValueRef::first(self.0.add_input(name, facts))

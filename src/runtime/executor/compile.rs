@@ -4,8 +4,9 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use tch::{Device, Tensor};
 
+use super::packing;
 use super::{ExecuteError, Given, NotRun, Operand, Options, Program, Step};
-use crate::graph::{Graph, NodeId, Op, OpKind, TensorType, ValueRef};
+use crate::graph::{DType, Graph, NodeId, Op, OpKind, TensorType, ValueRef};
 use crate::runtime::fold::Constants;
 use crate::runtime::kernels::RunError;
 use crate::runtime::weights::Weights;
@@ -115,6 +116,7 @@ impl Builder<'_> {
             let operand = self.operand(value)?.unwrap_or(Operand::Omitted);
             self.program.observed.push(operand);
         }
+        self.pack()?;
         self.note_releases();
         Ok(())
     }
@@ -220,6 +222,7 @@ impl Builder<'_> {
             outputs: first..self.program.values,
             release: SmallVec::new(),
             on_host: self.options.device != Device::Cpu && self.on_host(id),
+            packed: None,
         });
         Ok(())
     }
@@ -239,6 +242,19 @@ impl Builder<'_> {
                 self.program.supplied.push(given);
             }
         }
+    }
+
+    fn pack(&mut self) -> Result<(), ExecuteError> {
+        let mut shapes: packing::Shapes = vec![None; self.program.values];
+        for (&value, operand) in &self.at {
+            if let (Operand::Value(at), Some(ty)) = (*operand, &self.graph.facts(value).ty)
+                && ty.dtype == DType::F32
+            {
+                shapes[at] = ty.known_shape();
+            }
+        }
+        packing::pack(&mut self.program, &shapes)
+            .map_err(|error| ExecuteError::Constant { name: "a packed weight".to_owned(), error })
     }
 
     /// Notes after which step each value can go.

@@ -3,14 +3,17 @@
 use tch::{Kind, Tensor};
 
 use super::{Call, RunError};
+use crate::graph::Op;
 
 type Output = Result<Tensor, RunError>;
 
 /// Sizes along each spatial dimension.
-pub(super) struct Window {
+pub(in crate::runtime) struct Window {
     /// Kernel sizes.
     pub kernel: Vec<i64>,
+    /// Steps between windows.
     pub strides: Vec<i64>,
+    /// Distances between a kernel's elements.
     pub dilations: Vec<i64>,
     /// Padding before each dimension; may be negative.
     pub before: Vec<i64>,
@@ -20,27 +23,32 @@ pub(super) struct Window {
 
 impl Window {
     /// From `strides`, `dilations`, `pads` and `auto_pad`, for an input of this spatial shape.
-    pub fn of(call: &Call<'_>, kernel: Vec<i64>, spatial: &[i64]) -> Result<Window, RunError> {
+    pub(super) fn of(call: &Call<'_>, kernel: Vec<i64>, spatial: &[i64]) -> Result<Window, RunError> {
+        Window::of_op(call.op, kernel, spatial).map_err(|what| call.invalid(what))
+    }
+
+    /// Likewise for an operator that is not being run; the error says what does not fit.
+    pub fn of_op(op: &Op, kernel: Vec<i64>, spatial: &[i64]) -> Result<Window, String> {
         let n = kernel.len();
         let list = |name: &str, len: usize, absent: i64| {
-            let given = call.ints(name);
+            let given = op.ints(name).unwrap_or_default();
             match given.len() {
                 0 => Ok(vec![absent; len]),
                 k if k == len => Ok(given.to_vec()),
-                k => Err(call.invalid(format!("{name} has {k} entries, not {len}"))),
+                k => Err(format!("{name} has {k} entries, not {len}")),
             }
         };
         if spatial.len() != n {
-            return Err(call.invalid(format!("kernel {kernel:?} on spatial dimensions {spatial:?}")));
+            return Err(format!("kernel {kernel:?} on spatial dimensions {spatial:?}"));
         }
         let (strides, dilations) = (list("strides", n, 1)?, list("dilations", n, 1)?);
         if strides.iter().chain(&dilations).any(|&v| v < 1) {
-            return Err(call.invalid(format!("strides {strides:?} and dilations {dilations:?} are not all positive")));
+            return Err(format!("strides {strides:?} and dilations {dilations:?} are not all positive"));
         }
         let pads = list("pads", 2 * n, 0)?;
         let (before, after) = (pads[..n].to_vec(), pads[n..].to_vec());
         let mut window = Window { kernel, strides, dilations, before, after };
-        let auto = call.text("auto_pad");
+        let auto = op.text("auto_pad").unwrap_or_default();
         if auto == "SAME_UPPER" || auto == "SAME_LOWER" {
             for (i, &size) in spatial.iter().enumerate() {
                 let stride = window.strides[i];
@@ -60,13 +68,13 @@ impl Window {
     }
 
     /// The padding that both sides share and libtorch can apply itself (never negative).
-    fn common(&self) -> Vec<i64> {
+    pub fn common(&self) -> Vec<i64> {
         self.before.iter().zip(&self.after).map(|(&b, &a)| b.min(a).max(0)).collect()
     }
 }
 
 /// Pads (or, where negative, crops) the trailing dimensions with a value.
-pub(super) fn pad_spatial(x: &Tensor, before: &[i64], after: &[i64], value: f64) -> Output {
+pub(in crate::runtime) fn pad_spatial(x: &Tensor, before: &[i64], after: &[i64], value: f64) -> Output {
     if before.iter().chain(after).all(|&p| p == 0) {
         return Ok(x.shallow_clone());
     }

@@ -20,6 +20,7 @@ mod resize;
 mod tests;
 mod unary;
 
+pub(super) use convolution::{Window, pad_spatial};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::graph::{DType, Op, OpKind};
