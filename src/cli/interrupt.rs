@@ -11,11 +11,16 @@ const ENDED_BY_SIGINT: i32 = 130;
 
 /// From now on the first Ctrl-C only sets a flag.
 pub fn install() {
-    let installed = ctrlc::set_handler(|| {
+    install_saying("stopping: the best graph found so far will be checked and written (Ctrl-C again ends at once)");
+}
+
+/// As [`install`], with what to say when it happens.
+pub fn install_saying(what: &'static str) {
+    let installed = ctrlc::set_handler(move || {
         if ASKED.swap(true, Ordering::SeqCst) {
             std::process::exit(ENDED_BY_SIGINT);
         }
-        terminal::note("stopping: the best graph found so far will be checked and written (Ctrl-C again ends at once)");
+        terminal::note(what);
     });
     if installed.is_err() {
         terminal::warning("Ctrl-C cannot be caught here: it ends the program at once");

@@ -7,6 +7,7 @@ mod compare;
 mod convert;
 mod explain;
 mod fault;
+mod generate;
 mod inspect;
 mod interrupt;
 mod models;
@@ -59,6 +60,7 @@ enum Command {
     Models(models::Models),
     Explain(explain::Explain),
     VerifySubstitutions(verify::VerifySubstitutions),
+    GenSubstitutions(generate::GenSubstitutions),
 }
 
 /// How a run that went well ended.
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Models(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::VerifySubstitutions(command) => command.run(),
+        Command::GenSubstitutions(command) => command.run(),
     };
     match answer {
         Ok(Answer::Done) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@ mod attributes;
 mod canonical;
 mod check;
 mod expr;
+pub mod generator;
 mod instance;
 mod json;
 mod library;
