@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tch::{Kind, Tensor};
 
+use super::available::check_available;
 use super::kernels::{Place, RunError};
 use super::weights::to_torch;
 use crate::graph::{self, Data, Dim, Graph, Init, OpKind, TensorType, ValueRef, splitmix64};
@@ -176,6 +177,7 @@ fn make(
             Role::Plain | Role::Positive => 1 + (random % 3) as i64,
         }
     };
+    check_available(&format!("a tensor of shape {shape:?}"), count * 8)?;
     let values: Vec<i64> = (0..count).map(element).collect();
     let kind = Place::CPU.kind(ty.dtype).unwrap_or(Kind::Int64);
     Ok(Tensor::f_from_slice(&values)?.f_reshape(shape)?.f_to_kind(kind)?)

@@ -42,17 +42,24 @@ pub fn peak_memory(graph: &Graph, sizes: &BTreeMap<String, i64>) -> PeakMemory {
     }
     let size = |value: ValueRef| -> u64 {
         let Some(ty) = &graph.facts(value).ty else { return 0 };
-        let count = ty.shape.iter().map(|d| d.bind(sizes).known().unwrap_or(1).max(0) as u64).product();
+        let count =
+            ty.shape.iter().map(|d| d.bind(sizes).known().unwrap_or(1).max(0) as u64).fold(1, u64::saturating_mul);
         ty.dtype.byte_len(count).unwrap_or(0)
     };
     let mut ending: BTreeMap<usize, u64> = BTreeMap::new();
     for (&value, &position) in &last {
         if !graph.node(value.node).constant {
-            *ending.entry(position).or_insert(0) += size(value);
+            let ends = ending.entry(position).or_insert(0);
+            *ends = ends.saturating_add(size(value));
         }
     }
-    let mut live: u64 =
-        graph.inputs().iter().map(|&id| ValueRef::first(id)).filter(|v| last.contains_key(v)).map(size).sum();
+    let mut live: u64 = graph
+        .inputs()
+        .iter()
+        .map(|&id| ValueRef::first(id))
+        .filter(|v| last.contains_key(v))
+        .map(size)
+        .fold(0, u64::saturating_add);
     let mut peak = PeakMemory { bytes: live, at: None };
     for (position, &id) in order.iter().enumerate() {
         let node = graph.node(id);
@@ -60,7 +67,7 @@ pub fn peak_memory(graph: &Graph, sizes: &BTreeMap<String, i64>) -> PeakMemory {
             for slot in 0..node.outputs.len() {
                 let value = ValueRef { node: id, slot: slot as u32 };
                 if !home.contains_key(&value) {
-                    live += size(value);
+                    live = live.saturating_add(size(value));
                 }
             }
         }

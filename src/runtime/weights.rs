@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 use tch::{Device, Kind, Tensor};
 
+use super::available::check_available;
 use super::kernels::{Place, RunError};
 use crate::graph::{self, DType, Data};
 
@@ -55,7 +56,9 @@ impl Weights {
 /// # Errors
 /// libtorch's, above all a lack of memory.
 pub fn to_torch(tensor: &graph::Tensor) -> Result<Option<Tensor>, RunError> {
-    let (Some(kind), Some(bytes)) = (Place::CPU.kind(tensor.dtype()), tensor.bytes()) else { return Ok(None) };
+    let Some(kind) = Place::CPU.kind(tensor.dtype()) else { return Ok(None) };
+    check_available(&format!("a weight of type {tensor:?}"), tensor.byte_len())?;
+    let Some(bytes) = tensor.bytes() else { return Ok(None) };
     let shape: Vec<i64> = tensor.shape().iter().map(|&d| d as i64).collect();
     let plain = if kind == Kind::Bool {
         // A file's bytes may hold other values than 0 and 1, which libtorch must never see as booleans.

@@ -23,6 +23,8 @@ mod unary;
 pub(super) use convolution::{Window, pad_spatial};
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::available::TooLarge;
+use super::refusal;
 use crate::graph::{DType, Op, OpKind};
 
 /// Where and how precisely to compute.
@@ -71,6 +73,9 @@ pub enum RunError {
     /// libtorch refused; its first line.
     #[error("libtorch: {0}")]
     Torch(String),
+    /// There is not enough memory for it.
+    #[error(transparent)]
+    Memory(#[from] TooLarge),
     /// A required input is missing.
     #[error("{kind} needs input {slot}")]
     MissingInput {
@@ -224,7 +229,7 @@ pub fn run(op: &Op, inputs: &[Option<&Tensor>], num_outputs: usize, place: Place
     let kind = op.kind().ok_or_else(|| RunError::NotAnOperator(op.label()))?;
     let _guard = tch::no_grad_guard();
     let call = Call { op, kind, inputs, num_outputs, place };
-    let mut outputs = match dispatch(&call) {
+    let mut outputs = match refusal::catch(|| dispatch(&call)) {
         Err(RunError::Torch(message)) if message.contains("not implemented for") && inputs.iter().any(is_half) => {
             return through_f32(&call);
         }
@@ -254,7 +259,7 @@ fn through_f32(call: &Call<'_>) -> Outputs {
         })
         .collect::<Result<_, _>>()?;
     let refs: Vec<Option<&Tensor>> = wide.iter().map(Option::as_ref).collect();
-    let outputs = dispatch(&Call { inputs: &refs, ..*call })?;
+    let outputs = refusal::catch(|| dispatch(&Call { inputs: &refs, ..*call }))?;
     let back = |t: Tensor| match (t.kind(), narrow) {
         (Kind::Float, Some(kind)) => Ok(t.f_to_kind(kind)?),
         _ => Ok(t),
