@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::formats::map_file;
 use crate::graph::{Op, TensorType};
 
 /// libtorch's version: kernels change with it.
@@ -48,6 +49,19 @@ struct File {
     time_us: BTreeMap<Key, f64>,
 }
 
+/// The text of a file, if it is one of ours.
+fn parse(text: &[u8]) -> Option<File> {
+    let file: File = serde_json::from_slice(text).ok()?;
+    let ours =
+        file.format == FORMAT && file.version == VERSION && file.time_us.values().all(|t| t.is_finite() && *t >= 0.0);
+    ours.then_some(file)
+}
+
+/// The measured times in the text of a cache file, in microseconds, by application; `None` if it is no such file.
+pub fn read_costs(text: &[u8]) -> Option<BTreeMap<String, f64>> {
+    Some(parse(text)?.time_us.into_iter().map(|(key, time)| (key.0, time)).collect())
+}
+
 /// Measured costs, in memory and on disk.
 pub(super) struct Cache {
     path: Option<PathBuf>,
@@ -69,14 +83,9 @@ impl Cache {
     }
 
     fn read(&self) -> Option<BTreeMap<Key, f64>> {
-        let text = std::fs::read(self.path.as_ref()?).ok()?;
-        let file: File = serde_json::from_slice(&text).ok()?;
-        let ours = file.format == FORMAT
-            && file.version == VERSION
-            && file.device == self.device
-            && file.threads == self.threads
-            && file.libtorch == LIBTORCH
-            && file.time_us.values().all(|t| t.is_finite() && *t >= 0.0);
+        // A map, since it refuses pipes and devices, which could keep the program waiting.
+        let file = parse(&map_file(self.path.as_ref()?).ok()?)?;
+        let ours = file.device == self.device && file.threads == self.threads && file.libtorch == LIBTORCH;
         ours.then_some(file.time_us)
     }
 

@@ -21,6 +21,12 @@ pub enum FormatError {
         /// The file.
         path: PathBuf,
     },
+    /// There is a folder where a file is needed.
+    #[error("{}: this is a folder; a model is a .onnx or .json file", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The content is at fault.
     #[error("{}: {problem}", path.display())]
     Invalid {

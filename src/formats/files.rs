@@ -30,7 +30,7 @@ pub fn map_file(path: &Path) -> io::Result<Bytes> {
 }
 
 #[allow(unsafe_code)]
-fn map(file: &File) -> io::Result<Bytes> {
+pub(super) fn map(file: &File) -> io::Result<Bytes> {
     // SAFETY: the map is private and read-only, and lives as long as the `Bytes` that own it. That the file is not
     // modified meanwhile is the assumption stated at `map_file`; models above the size of memory cannot be read otherwise.
     let map = unsafe { memmap2::Mmap::map(file)? };
@@ -42,7 +42,14 @@ fn map(file: &File) -> io::Result<Bytes> {
 pub struct Folder {
     path: Option<PathBuf>,
     files: IndexMap<String, Bytes>,
+    /// SHA-1 digests of files, in hex.
+    digests: IndexMap<String, String>,
+    /// Bytes that were copied or spelt out beyond the size of the files themselves.
+    kept: u64,
 }
+
+/// What a model may make its reader copy or spell out, beyond the size of its files, in all (1 GiB).
+const MAX_KEPT: u64 = 1 << 30;
 
 impl Folder {
     /// The folder that holds the file at `path`.
@@ -51,7 +58,7 @@ impl Folder {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        Folder { path: Some(parent.to_owned()), files: IndexMap::new() }
+        Folder { path: Some(parent.to_owned()), ..Folder::default() }
     }
 
     /// No folder: every file that the model names is missing.
@@ -81,10 +88,36 @@ impl Folder {
         Ok(bytes)
     }
 
+    /// The SHA-1 digest of the file `name`, in hex; computed once.
+    pub(super) fn sha1(&mut self, name: &str) -> Result<String, Problem> {
+        if let Some(digest) = self.digests.get(name) {
+            return Ok(digest.clone());
+        }
+        let digest = sha1_hex(&self.open(name)?);
+        self.digests.insert(name.to_owned(), digest.clone());
+        Ok(digest)
+    }
+
+    /// Whether so many bytes more may be copied from files, or spelt out.
+    pub(super) fn may_keep(&mut self, bytes: u64) -> bool {
+        let sum = self.kept.saturating_add(bytes);
+        let may = sum <= MAX_KEPT;
+        if may {
+            self.kept = sum;
+        }
+        may
+    }
+
     /// Everything that was read, by name.
     pub fn into_files(self) -> IndexMap<String, Bytes> {
         self.files
     }
+}
+
+/// The SHA-1 digest in hex, as ONNX writes it.
+pub(super) fn sha1_hex(bytes: &[u8]) -> String {
+    use sha1::{Digest, Sha1};
+    Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Refuses names that are not those of a file in or below the folder: empty, absolute, with `..`, with a zero byte.
@@ -111,6 +144,14 @@ pub fn write_atomically(
     sync_folder(path)
 }
 
+/// That a file can be written at `path`: makes one beside it and removes it.
+///
+/// # Errors
+/// Why it cannot.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    temporary_beside(path)?.close()
+}
+
 /// A temporary file in the folder of `path`; removed unless it is persisted.
 pub(super) fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
@@ -121,10 +162,11 @@ pub(super) fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFil
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => builder.tempfile_in(parent),
-        _ => builder.tempfile_in("."),
-    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The name of the temporary file would only puzzle the user.
+    builder.tempfile_in(folder).map_err(|e| {
+        io::Error::new(e.kind(), format!("no file can be written in the folder {} ({})", folder.display(), e.kind()))
+    })
 }
 
 /// Runs a writer through a buffer, then flushes everything to the disk.

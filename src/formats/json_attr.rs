@@ -8,6 +8,7 @@ use super::json_data::{self, Sources};
 use super::json_read;
 use super::json_tree::{Json, expected};
 use super::model::ModelAttr;
+use super::onnx_scan::Kind;
 use super::proto;
 use crate::graph::{DType, OpKind};
 
@@ -92,16 +93,17 @@ fn typed(json: Json, sources: &mut Sources) -> Result<ModelAttr, Problem> {
         return Err(Problem::new("expected an object with one field, the type"));
     };
     let strings = |value: Json| value.into_list()?.into_iter().map(Json::into_text).collect::<Result<Vec<_>, _>>();
-    let bytes = |text: String| base64::decode(&text).map(Bytes::from).ok_or_else(|| Problem::new("not base64"));
     let read = || match kind.as_str() {
         "float" => Ok(ModelAttr::Float(value.to_float()? as f32)),
         "int" => Ok(ModelAttr::Int(value.to_sized()?)),
         "string" => Ok(ModelAttr::Str(value.into_text()?.into_bytes().into())),
-        "bytes" => Ok(ModelAttr::Str(bytes(value.into_text()?)?)),
+        "bytes" => Ok(ModelAttr::Str(value.into_bytes()?)),
         "floats" => Ok(ModelAttr::Floats(floats(&value.into_list()?)?)),
         "ints" => Ok(ModelAttr::Ints(value.into_list()?.iter().map(|j| j.to_sized()).collect::<Result<_, _>>()?)),
         "strings" => Ok(ModelAttr::Strs(strings(value)?.into_iter().map(|t| t.into_bytes().into()).collect())),
-        "bytes_list" => Ok(ModelAttr::Strs(strings(value)?.into_iter().map(bytes).collect::<Result<_, _>>()?)),
+        "bytes_list" => {
+            Ok(ModelAttr::Strs(value.into_list()?.into_iter().map(Json::into_bytes).collect::<Result<_, _>>()?))
+        }
         "tensor" => {
             let mut fields = value.into_fields()?;
             let dtype: DType = fields.need("dtype", |j| j.into_text()?.parse().map_err(Problem::new))?;
@@ -110,7 +112,7 @@ fn typed(json: Json, sources: &mut Sources) -> Result<ModelAttr, Problem> {
             fields.finish()?;
             Ok(ModelAttr::Tensor(tensor))
         }
-        "proto" => Ok(ModelAttr::Proto(json_read::message::<proto::AttributeProto>(value)?)),
+        "proto" => Ok(ModelAttr::Proto(json_read::message::<proto::AttributeProto>(value, Kind::Attribute)?)),
         other => Err(Problem::new(format_args!(
             "unknown type {other:?}; the types are float, int, string, bytes, floats, ints, strings, bytes_list, tensor, \
              proto"

@@ -31,6 +31,11 @@ impl<'a> Sources<'a> {
         Sources { folder, files: IndexMap::new(), drawn: 0 }
     }
 
+    /// The folder that files are read from.
+    pub(super) fn folder(&mut self) -> &mut Folder {
+        self.folder
+    }
+
     fn file(&mut self, name: String) -> Result<Arc<TensorFile>, Problem> {
         if let Some(file) = self.files.get(&name) {
             return Ok(file.clone());
@@ -59,8 +64,7 @@ pub(super) fn read(json: Json, dtype: DType, shape: &[u64], sources: &mut Source
             Some(list) => inline(&list, dtype, shape).map_err(|p| p.within("\"inline\""))?,
             None => match fields.maybe("inline_base64", Json::into_list)? {
                 Some(list) => {
-                    let bytes = |j: Json| base64::decode(&j.into_text()?).ok_or_else(|| Problem::new("not base64"));
-                    let strings = list.into_iter().map(|j| bytes(j).map(Bytes::from)).collect::<Result<_, _>>()?;
+                    let strings = list.into_iter().map(Json::into_bytes).collect::<Result<_, _>>()?;
                     Tensor::new(dtype, shape, Data::Strings(strings)).map_err(Problem::new)?
                 }
                 None => stored(&mut fields, dtype, shape, sources)?,

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use prost::Message;
 
-use super::base64;
 use super::error::{Problem, node_place};
 use super::files::Folder;
 use super::json_attr;
@@ -16,6 +15,7 @@ use super::model::{
     DeclaredDim, DeclaredType, Extra, Foreign, Model, ModelAttr, ModelNode, Storage, ValueInfo, Weight,
 };
 use super::onnx_read;
+use super::onnx_scan::{self, Kind};
 use super::proto;
 use crate::graph::DType;
 
@@ -59,7 +59,7 @@ pub(super) fn read(bytes: &[u8], folder: &mut Folder) -> Result<Model, Problem> 
         doc: fields.text("doc")?,
         metadata: fields.maybe("metadata", pairs)?.unwrap_or_default(),
         functions: fields.list("functions", |i, json| {
-            message::<proto::FunctionProto>(json).map_err(|p| p.within(format_args!("functions[{i}]")))
+            message::<proto::FunctionProto>(json, Kind::Function).map_err(|p| p.within(format_args!("functions[{i}]")))
         })?,
         ..Extra::default()
     };
@@ -148,7 +148,7 @@ fn value(json: Json, list: &str, index: usize) -> Result<ValueInfo, Problem> {
             (None, Some(_)) => return Err(Problem::new("a shape needs a dtype")),
         };
         out.doc = fields.text("doc")?;
-        out.proto = fields.maybe("proto", message::<proto::ValueInfoProto>)?;
+        out.proto = fields.maybe("proto", |j| message::<proto::ValueInfoProto>(j, Kind::Value))?;
         Ok(())
     };
     read().and_then(|()| fields.finish()).map_err(|p| p.within(place))?;
@@ -194,26 +194,30 @@ fn weight(json: Json, index: usize, sources: &mut Sources) -> Result<(String, We
         if name.is_empty() {
             return Err(Problem::new("the name is empty"));
         }
-        let (tensor, storage) = match fields.maybe("sparse", message::<proto::SparseTensorProto>)? {
-            Some(bytes) => {
-                // Checked when the field was read.
-                let sparse = proto::SparseTensorProto::decode(bytes.clone()).unwrap_or_default();
-                let mut part = Model::default();
-                onnx_read::read_sparse(&mut part, name.clone(), &sparse, &mut Folder::none())?;
-                let weight = part.weights.swap_remove(&name);
-                (weight.ok_or_else(|| Problem::new("too large to spell out"))?.tensor, Storage::Sparse(bytes))
-            }
-            None => {
-                let dtype = fields.need("dtype", dtype)?;
-                let shape = fields.need("shape", shape)?;
-                let tensor = fields.need("data", |j| json_data::read(j, dtype, &shape, sources))?;
-                let storage = match fields.maybe("external", Json::into_text)? {
-                    Some(file) => Storage::External { file },
-                    None => Storage::Inline,
-                };
-                (tensor, storage)
-            }
-        };
+        let (tensor, storage) =
+            match fields.maybe("sparse", |j| message::<proto::SparseTensorProto>(j, Kind::Sparse))? {
+                Some(bytes) => {
+                    // Checked when the field was read.
+                    let sparse = proto::SparseTensorProto::decode(bytes.clone()).unwrap_or_default();
+                    let mut part = Model::default();
+                    onnx_read::read_sparse(&mut part, name.clone(), &sparse, sources.folder())?;
+                    let weight = part.weights.swap_remove(&name);
+                    (weight.ok_or_else(|| Problem::new("too large to spell out"))?.tensor, Storage::Sparse(bytes))
+                }
+                None => {
+                    let dtype = fields.need("dtype", dtype)?;
+                    let shape = fields.need("shape", shape)?;
+                    let tensor = fields.need("data", |j| json_data::read(j, dtype, &shape, sources))?;
+                    let storage = match fields.maybe("external", Json::into_text)? {
+                        Some(file) => {
+                            let checksum = fields.maybe("checksum", Json::into_bool)?.unwrap_or(false);
+                            Storage::External { file, checksum }
+                        }
+                        None => Storage::Inline,
+                    };
+                    (tensor, storage)
+                }
+            };
         let doc = fields.text("doc")?;
         let metadata = fields.maybe("metadata", pairs)?.unwrap_or_default();
         Ok((name, Weight { tensor, doc, storage, metadata }))
@@ -225,8 +229,8 @@ fn weight(json: Json, index: usize, sources: &mut Sources) -> Result<(String, We
 fn foreign(json: Json) -> Result<(String, Foreign), Problem> {
     let mut fields = json.into_fields()?;
     let name = fields.need("name", Json::into_text)?;
-    let dense = fields.maybe("proto", message::<proto::TensorProto>)?;
-    let sparse = fields.maybe("sparse", message::<proto::SparseTensorProto>)?;
+    let dense = fields.maybe("proto", |j| message::<proto::TensorProto>(j, Kind::Tensor))?;
+    let sparse = fields.maybe("sparse", |j| message::<proto::SparseTensorProto>(j, Kind::Sparse))?;
     fields.finish()?;
     match (dense, sparse) {
         (Some(bytes), None) => Ok((name, Foreign::Dense(bytes))),
@@ -293,17 +297,28 @@ fn pairs(json: Json) -> Result<Vec<(String, String)>, Problem> {
 
 /// A list of names with bytes in base64.
 fn protos(json: Json) -> Result<Vec<(String, Bytes)>, Problem> {
-    let one = |(key, value): (String, String)| match base64::decode(&value) {
-        Some(bytes) => Ok((key, bytes.into())),
-        None => Err(Problem::new("not base64").within(format_args!("{key:?}"))),
+    let one = |(key, value): (String, String)| {
+        let place = format!("{key:?}");
+        // The keys are those of `Extra::protos` and `ModelNode::protos`.
+        let text = Json::Text(value);
+        let bytes = match key.split(':').next().unwrap_or_default() {
+            "training_info" => message::<proto::TrainingInfoProto>(text, Kind::Training),
+            "quantization_annotation" => message::<proto::TensorAnnotation>(text, Kind::Second),
+            "configuration" => message::<proto::DeviceConfigurationProto>(text, Kind::Leaf),
+            "device_configuration" => message::<proto::NodeDeviceConfigurationProto>(text, Kind::Device),
+            "tensor" => message::<proto::TensorProto>(text, Kind::Tensor),
+            "doc" => text.into_bytes(),
+            _ => Err(Problem::new("unknown; nothing of this name is kept")),
+        };
+        Ok((key, bytes.map_err(|p| p.within(place))?))
     };
     pairs(json)?.into_iter().map(one).collect()
 }
 
-/// An encoded message in base64, checked to be one of type `M`.
-pub(super) fn message<M: Message + Default>(json: Json) -> Result<Bytes, Problem> {
-    let bytes = base64::decode(&json.into_text()?).ok_or_else(|| Problem::new("not base64"))?;
-    let bytes = Bytes::from(bytes);
+/// An encoded message in base64, checked to be one of type `M` and this kind, and not to swell when it is decoded.
+pub(super) fn message<M: Message + Default>(json: Json, kind: Kind) -> Result<Bytes, Problem> {
+    let bytes = json.into_bytes()?;
+    onnx_scan::check_size(kind, &bytes)?;
     M::decode(bytes.clone()).map_err(|e| Problem::new(format_args!("not the message that belongs here: {e}")))?;
     Ok(bytes)
 }

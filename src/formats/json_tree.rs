@@ -2,9 +2,40 @@
 
 use std::fmt::{self, Write};
 
+use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use super::base64;
 use super::error::Problem;
+
+/// A document may hold this many values: in memory each takes 32 bytes and more, in a file perhaps two.
+const MAX_VALUES: usize = 1 << 25;
+
+/// Refuses a JSON document of so many values that reading it would fill the memory. Takes no memory itself.
+///
+/// # Errors
+/// There are too many.
+pub fn check_json_size(bytes: &[u8]) -> Result<(), Problem> {
+    if bytes.len() <= MAX_VALUES {
+        return Ok(());
+    }
+    let (mut values, mut in_text, mut escaped) = (0usize, false, false);
+    for &byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    if values > MAX_VALUES {
+        return Err(Problem::new(format_args!(
+            "more than {MAX_VALUES} values; large tensors belong into a safetensors file beside the JSON file"
+        )));
+    }
+    Ok(())
+}
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +54,7 @@ pub(super) enum Json {
 impl Json {
     /// Reads one JSON document; serde_json limits its nesting (128 levels).
     pub(super) fn parse(bytes: &[u8]) -> Result<Json, Problem> {
+        check_json_size(bytes)?;
         serde_json::from_slice(bytes).map_err(|e| Problem::new(format_args!("not valid JSON: {e}")))
     }
 
@@ -75,6 +107,18 @@ impl Json {
             Json::Text(text) => Ok(text),
             other => Err(expected("a string", &other)),
         }
+    }
+
+    pub(super) fn into_bool(self) -> Result<bool, Problem> {
+        match self {
+            Json::Bool(v) => Ok(v),
+            other => Err(expected("true or false", &other)),
+        }
+    }
+
+    /// Bytes written as base64.
+    pub(super) fn into_bytes(self) -> Result<Bytes, Problem> {
+        base64::decode(&self.into_text()?).map(Bytes::from).ok_or_else(|| Problem::new("not base64"))
     }
 
     pub(super) fn into_list(self) -> Result<Vec<Json>, Problem> {
@@ -311,6 +355,14 @@ mod tests {
         assert!(error(&"[".repeat(100_000)).contains("recursion limit"));
         assert!(error("[1e999]").contains("out of range"));
         assert!(error("{} {}").contains("trailing"));
+    }
+
+    #[test]
+    fn a_flood_of_values_is_refused_before_it_is_read() {
+        let flood = format!("[{}0]", "0,".repeat(1 << 25));
+        assert!(Json::parse(flood.as_bytes()).unwrap_err().to_string().contains("more than 33554432 values"));
+        // The same in a text is one value.
+        assert!(Json::parse(format!("[\"\\\"{}\"]", "0,".repeat(1 << 25)).as_bytes()).is_ok());
     }
 
     #[test]

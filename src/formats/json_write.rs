@@ -151,9 +151,9 @@ impl<'a> Writer<'a> {
                 ("metadata", metadata),
             ]);
         }
-        let external = match &weight.storage {
-            Storage::External { file } => Some(Json::text(file)),
-            Storage::Inline | Storage::Sparse(_) => None,
+        let (external, checksum) = match &weight.storage {
+            Storage::External { file, checksum } => (Some(Json::text(file)), checksum.then_some(Json::Bool(true))),
+            Storage::Inline | Storage::Sparse(_) => (None, None),
         };
         Json::object([
             ("name", Some(Json::text(name))),
@@ -161,6 +161,7 @@ impl<'a> Writer<'a> {
             ("shape", Some(shape(&weight.tensor))),
             ("data", Some(self.data(name, &weight.tensor))),
             ("external", external),
+            ("checksum", checksum),
             ("doc", doc),
             ("metadata", metadata),
         ])

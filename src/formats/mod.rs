@@ -31,8 +31,9 @@ use bytes::Bytes;
 pub use dot::dot;
 pub use error::{FormatError, Problem};
 pub use export::{ExportError, export};
-pub use files::{Folder, map_file, write_atomically};
+pub use files::{Folder, check_writable, map_file, write_atomically};
 pub use import::{ImportError, ImportOptions, ImportWarning, Imported, import};
+pub use json_tree::check_json_size;
 pub use json_write::write_json;
 pub use model::Format;
 use model::{Model, Source};
@@ -68,13 +69,20 @@ impl Format {
     }
 }
 
+fn format_of(path: &Path) -> Result<Format, FormatError> {
+    Format::of(path).ok_or_else(|| {
+        let path = path.to_owned();
+        if path.is_dir() { FormatError::Folder { path } } else { FormatError::Ending { path } }
+    })
+}
+
 /// Reads the model at `path`, a `.onnx` or a `.json` file. Files are memory-mapped: memory is used for structure and for
 /// tensors that are not stored as plain bytes, not for weights.
 ///
 /// # Errors
 /// If the file cannot be read or its content is at fault; the message names file, node and field.
 pub fn load(path: &Path) -> Result<Loaded, FormatError> {
-    let format = Format::of(path).ok_or_else(|| FormatError::Ending { path: path.to_owned() })?;
+    let format = format_of(path)?;
     let bytes = map_file(path).map_err(|e| FormatError::io(path, e))?;
     parse(format, bytes, Folder::of(path)).map_err(|problem| FormatError::invalid(path, problem))
 }
@@ -99,7 +107,10 @@ pub fn parse(format: Format, bytes: Bytes, mut folder: Folder) -> Result<Loaded,
 /// # Errors
 /// If the system refuses to write, or the format cannot hold the model.
 pub fn save(model: &Model, path: &Path) -> Result<(), FormatError> {
-    let format = Format::of(path).ok_or_else(|| FormatError::Ending { path: path.to_owned() })?;
+    let format = format_of(path)?;
+    if path.is_dir() {
+        return Err(FormatError::Folder { path: path.to_owned() });
+    }
     if let Some(source) = model.source.as_ref().filter(|s| s.format == format)
         && onnx_file::copy_source(source, path)?
     {

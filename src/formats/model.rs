@@ -122,6 +122,8 @@ pub enum Storage {
     External {
         /// File name relative to the model's folder, never absolute and never with `..`.
         file: String,
+        /// Whether the model states the SHA-1 checksum of that file.
+        checksum: bool,
     },
     /// A sparse initialiser; written back as its encoded proto.
     Sparse(Bytes),

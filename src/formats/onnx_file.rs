@@ -114,10 +114,8 @@ impl<'a> Parts<'a> {
             write_key(out, INITIALIZER, initializer_len(initializer))?;
             out.write_all(&initializer.before.encode_to_vec())?;
             if let Some(tensor) = initializer.data {
-                // A generated tensor is drawn here and let go at once.
-                let bytes = tensor.bytes().ok_or_else(|| io::Error::other("strings have no raw data"))?;
-                write_key(out, RAW_DATA, bytes.len() as u64)?;
-                out.write_all(&bytes)?;
+                write_key(out, RAW_DATA, tensor.byte_len())?;
+                tensor.in_parts(|part| out.write_all(part))?;
             }
             out.write_all(&initializer.after.encode_to_vec())?;
         }
@@ -189,7 +187,7 @@ pub(super) fn save(model: &Model, path: &Path) -> Result<(), FormatError> {
         }
     }
     if layout.end > 0 {
-        layout.location = write_data(model, path, &layout).map_err(|e| FormatError::io(path, e))?;
+        (layout.location, layout.digest) = write_data(model, path, &layout).map_err(|e| FormatError::io(path, e))?;
         parts = Parts::new(model, &mut layout.places()).map_err(invalid)?;
     }
     files::write_atomically(path, |out| parts.write(out)).map_err(|e| FormatError::io(path, e))
@@ -198,14 +196,24 @@ pub(super) fn save(model: &Model, path: &Path) -> Result<(), FormatError> {
 /// A plan of the data file: the place of each weight in the order of [`for_each_weight`].
 struct External {
     all: bool,
-    places: Vec<Option<(u64, u64)>>,
+    places: Vec<Option<Planned>>,
     end: u64,
     location: String,
+    digest: String,
+}
+
+/// Where a weight goes: offset and length, and whether the file's checksum is stated.
+#[derive(Clone, Copy)]
+struct Planned {
+    offset: u64,
+    length: u64,
+    checksum: bool,
 }
 
 impl External {
     fn new(all: bool) -> External {
-        External { all, places: Vec::new(), end: 0, location: String::new() }
+        // Digests are 40 hex digits, so that the length of the file is known before the data are written.
+        External { all, places: Vec::new(), end: 0, location: String::new(), digest: "0".repeat(40) }
     }
 
     fn plan(&mut self, weight: &Weight) {
@@ -217,24 +225,26 @@ impl External {
         }
         let offset = self.end.next_multiple_of(ALIGNMENT);
         self.end = offset + length;
-        self.places.push(Some((offset, length)));
+        let checksum = matches!(weight.storage, Storage::External { checksum: true, .. });
+        self.places.push(Some(Planned { offset, length, checksum }));
     }
 
     fn places(&self) -> Places<'_> {
-        Places { left: self.places.iter().copied().collect(), location: &self.location }
+        Places { left: self.places.iter().copied().collect(), location: &self.location, digest: &self.digest }
     }
 }
 
 /// Hands out the planned places in order.
 struct Places<'a> {
-    left: VecDeque<Option<(u64, u64)>>,
+    left: VecDeque<Option<Planned>>,
     location: &'a str,
+    digest: &'a str,
 }
 
 impl Layout for Places<'_> {
     fn place(&mut self, _: &Weight) -> Place {
         match self.left.pop_front().flatten() {
-            Some((offset, length)) => Place::External { offset, length },
+            Some(Planned { offset, length, checksum }) => Place::External { offset, length, checksum },
             None => Place::Inline,
         }
     }
@@ -242,17 +252,22 @@ impl Layout for Places<'_> {
     fn location(&self) -> &str {
         self.location
     }
+
+    fn digest(&self) -> &str {
+        self.digest
+    }
 }
 
-/// Writes the planned data, and returns the name of the file: the model's stem and a digest of the content.
-fn write_data(model: &Model, path: &Path, layout: &External) -> io::Result<String> {
+/// Writes the planned data, and returns the name of the file (the model's stem and a digest of the content) and its SHA-1
+/// digest, empty if no weight asks for it.
+fn write_data(model: &Model, path: &Path, layout: &External) -> io::Result<(String, String)> {
     let mut temporary = files::temporary_beside(path)?;
     let mut hasher = blake3::Hasher::new();
     files::write_and_sync(temporary.as_file_mut(), |out| {
         let mut places = layout.places.iter();
         let mut result = Ok(());
         for_each_weight(model, &mut |weight| {
-            let Some(&Some((offset, length))) = places.next() else { return };
+            let Some(&Some(Planned { offset, length, .. })) = places.next() else { return };
             if result.is_ok() {
                 result = write_at(out, weight, offset, length, &mut hasher);
             }
@@ -261,11 +276,13 @@ fn write_data(model: &Model, path: &Path, layout: &External) -> io::Result<Strin
     })?;
     temporary.as_file().set_len(layout.end)?;
     temporary.as_file().sync_all()?;
+    let checksum = layout.places.iter().flatten().any(|place| place.checksum);
+    let sha1 = if checksum { files::sha1_hex(&files::map(temporary.as_file())?) } else { String::new() };
     let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let name = format!("{stem}.{}.data", &hasher.finalize().to_hex()[..16]);
     temporary.persist(path.with_file_name(&name)).map_err(|e| e.error)?;
     files::sync_folder(path)?;
-    Ok(name)
+    Ok((name, sha1))
 }
 
 fn write_at(
@@ -275,12 +292,13 @@ fn write_at(
     length: u64,
     hasher: &mut blake3::Hasher,
 ) -> io::Result<()> {
-    let bytes = weight.tensor.bytes().ok_or_else(|| io::Error::other("strings have no raw data"))?;
-    debug_assert_eq!(bytes.len() as u64, length, "the plan was made for this weight");
+    debug_assert_eq!(weight.tensor.byte_len(), length, "the plan was made for this weight");
     out.seek(io::SeekFrom::Start(offset))?;
     hasher.update(&offset.to_le_bytes());
-    hasher.update(&bytes);
-    files::write_sparse(&bytes, out)
+    weight.tensor.in_parts(|part| {
+        hasher.update(part);
+        files::write_sparse(part, out)
+    })
 }
 
 /// Writes the bytes that a model was read from to `path`, and the files that they name beside it. False if a file of

@@ -27,9 +27,9 @@ const MAX_REENCODED: usize = 64 << 20;
 /// # Errors
 /// If the bytes are no ONNX model, or name tensors that do not fit their type or cannot be read.
 pub(super) fn read(bytes: &Bytes, folder: &mut Folder, warnings: &mut Vec<String>) -> Result<Model, Problem> {
-    onnx_scan::check_size(bytes)?;
+    onnx_scan::check_size(onnx_scan::Kind::Model, bytes)?;
     let mut file = proto::ModelProto::decode(bytes.clone())
-        .map_err(|e| Problem::new(format_args!("not an ONNX model, or cut short: {e}")))?;
+        .map_err(|e| Problem::new(format_args!("not an ONNX model, or cut short: {}", told(&e))))?;
     check_nothing_lost(&file, bytes, warnings);
     if let Some(version) = file.ir_version.filter(|&v| v > proto::IR_VERSION) {
         warnings.push(format!(
@@ -84,6 +84,17 @@ pub(super) fn read(bytes: &Bytes, folder: &mut Folder, warnings: &mut Vec<String
         ..model.extra
     };
     Ok(model)
+}
+
+/// What the decoder says, without the middle of a long path of messages.
+fn told(error: &prost::DecodeError) -> String {
+    const LONGEST: usize = 240;
+    let text = error.to_string();
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let end = text.char_indices().rev().nth(LONGEST).map_or(0, |(at, _)| at);
+    format!("… {}", &text[end..])
 }
 
 /// Warns when writing the messages again would not give the file back.

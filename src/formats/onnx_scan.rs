@@ -8,12 +8,14 @@ use super::error::Problem;
 /// A file may hold this many messages (nodes, attributes, values, dimensions, …). A node of a real model takes about
 /// ten; decoded, this many messages take some GB at worst.
 const MAX_MESSAGES: u64 = 8_000_000;
+/// A file may hold this many texts in lists (names of operands, elements of string tensors), which take 32 bytes each.
+const MAX_TEXTS: u64 = 32_000_000;
 /// Nesting that is followed; the decoder refuses more than 100 levels.
 const MAX_DEPTH: u32 = 110;
 
 /// The messages that hold messages.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Model,
     Graph,
     Node,
@@ -71,22 +73,35 @@ fn child(kind: Kind, field: u64) -> Option<Kind> {
     })
 }
 
-/// Refuses a file with too many messages. Broken files pass: the decoder says what is wrong with them.
-pub(super) fn check_size(bytes: &[u8]) -> Result<(), Problem> {
-    let mut count = 0;
-    walk(Kind::Model, bytes, 0, &mut count);
-    if count > MAX_MESSAGES {
-        return Err(Problem::new(format_args!(
-            "the file has more than {MAX_MESSAGES} messages (nodes, attributes, values, …), which is no real model"
-        )));
-    }
-    Ok(())
+/// Whether this field of the message is a list of texts.
+fn is_text_list(kind: Kind, field: u64) -> bool {
+    matches!((kind, field), (Kind::Node, 1 | 2) | (Kind::Attribute, 9) | (Kind::Tensor, 6) | (Kind::Function, 4..=6))
+}
+
+/// What was met.
+#[derive(Default)]
+struct Count {
+    messages: u64,
+    texts: u64,
+}
+
+/// Refuses a message (a file is one of the kind [`Kind::Model`]) that holds too many messages or texts. Broken ones pass:
+/// the decoder says what is wrong with them.
+pub(super) fn check_size(kind: Kind, bytes: &[u8]) -> Result<(), Problem> {
+    let mut count = Count::default();
+    walk(kind, bytes, 0, &mut count);
+    let (limit, what) = match count {
+        Count { messages, .. } if messages > MAX_MESSAGES => (MAX_MESSAGES, "messages (nodes, attributes, values, …)"),
+        Count { texts, .. } if texts > MAX_TEXTS => (MAX_TEXTS, "names and other texts"),
+        _ => return Ok(()),
+    };
+    Err(Problem::new(format_args!("more than {limit} {what}, which is no real model")))
 }
 
 /// Counts the messages below this one; `None` where the bytes end or make no sense, or there are too many.
-fn walk(kind: Kind, mut bytes: &[u8], depth: u32, count: &mut u64) -> Option<()> {
-    *count += 1;
-    if depth > MAX_DEPTH || *count > MAX_MESSAGES {
+fn walk(kind: Kind, mut bytes: &[u8], depth: u32, count: &mut Count) -> Option<()> {
+    count.messages += 1;
+    if depth > MAX_DEPTH || count.messages > MAX_MESSAGES {
         return None;
     }
     if matches!(kind, Kind::Leaf) {
@@ -106,6 +121,12 @@ fn walk(kind: Kind, mut bytes: &[u8], depth: u32, count: &mut u64) -> Option<()>
         };
         let content = bytes.get(..skip)?;
         bytes = &bytes[skip..];
+        if key & 7 == 2 && is_text_list(kind, key >> 3) {
+            count.texts += 1;
+            if count.texts > MAX_TEXTS {
+                return None;
+            }
+        }
         if let (2, Some(child)) = (key & 7, child(kind, key >> 3)) {
             walk(child, content, depth + 1, count)?;
         }
@@ -141,20 +162,28 @@ mod tests {
     #[test]
     fn a_flood_of_empty_messages_is_refused_before_it_is_decoded() {
         let nodes = within(1, &[]).repeat(8_000_001);
-        let error = check_size(&within(7, &nodes)).unwrap_err();
+        let error = check_size(Kind::Model, &within(7, &nodes)).unwrap_err();
         assert!(error.what.contains("more than 8000000 messages"), "{error}");
         // The same bytes as the data of a tensor are no messages.
-        assert_eq!(check_size(&within(7, &within(5, &within(9, &nodes)))), Ok(()));
+        assert_eq!(check_size(Kind::Model, &within(7, &within(5, &within(9, &nodes)))), Ok(()));
+    }
+
+    #[test]
+    fn a_flood_of_empty_texts_is_refused_before_it_is_decoded() {
+        let names = within(1, &[]).repeat(32_000_001);
+        let error = check_size(Kind::Model, &within(7, &within(1, &names))).unwrap_err();
+        assert!(error.what.contains("more than 32000000 names"), "{error}");
+        assert!(check_size(Kind::Node, &names).is_err());
     }
 
     #[test]
     fn every_message_is_counted() {
         let file = include_bytes!("../../tests/data/every_field.onnx");
-        let mut count = 0;
+        let mut count = Count::default();
         assert_eq!(walk(Kind::Model, file, 0, &mut count), Some(()));
         // Each message begins with its field's key, and the debug form of each begins with its name.
         let decoded: super::super::proto::ModelProto = prost::Message::decode(&file[..]).unwrap();
         let text = format!("{decoded:?}");
-        assert_eq!(count, text.matches(" {").count() as u64);
+        assert_eq!(count.messages, text.matches(" {").count() as u64);
     }
 }

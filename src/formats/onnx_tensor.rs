@@ -46,9 +46,10 @@ pub(super) fn decode(mut proto: TensorProto, folder: &mut Folder) -> Result<Deco
             return Err(Problem::new("strings cannot be external data"));
         }
         let expected = dtype.byte_len(count).ok_or_else(too_large)?;
-        let (bytes, file) = external_bytes(&proto, Some(expected), folder)?;
-        let tensor = Tensor::new(dtype, &shape, Data::Bytes(bytes)).map_err(Problem::new)?;
-        return Ok(Decoded::Tensor(tensor, Storage::External { file }));
+        let external = external_bytes(&proto, Some(expected), folder)?;
+        let tensor = Tensor::new(dtype, &shape, Data::Bytes(external.bytes)).map_err(Problem::new)?;
+        let External { file, checksum, .. } = external;
+        return Ok(Decoded::Tensor(tensor, Storage::External { file, checksum }));
     }
     let data = if dtype == DType::String {
         if proto.raw_data.as_ref().is_some_and(|raw| !raw.is_empty()) {
@@ -74,14 +75,15 @@ pub(super) fn decode(mut proto: TensorProto, folder: &mut Folder) -> Result<Deco
 /// Moves external data into the message, for tensors that are kept encoded.
 ///
 /// # Errors
-/// If the file cannot be read, or has more data than a message can hold.
+/// If the file cannot be read, or all such data of a model are more than a message should hold.
 pub(super) fn internalise(proto: &mut TensorProto, folder: &mut Folder) -> Result<(), Problem> {
     if proto.data_location != Some(EXTERNAL) {
         return Ok(());
     }
-    let (bytes, _) = external_bytes(proto, None, folder)?;
-    if bytes.len() > i32::MAX as usize {
-        return Err(Problem::new("more than 2 GiB of external data of a type that only passes through"));
+    let bytes = external_bytes(proto, None, folder)?.bytes;
+    // Any number of tensors may name the same large file.
+    if !folder.may_keep(bytes.len() as u64) {
+        return Err(Problem::new("more than 1 GiB in all of external data of types that only pass through"));
     }
     proto.raw_data = Some(bytes);
     proto.data_location = None;
@@ -164,9 +166,16 @@ where
     if cfg!(target_endian = "little") { Bytes::from_owner(Owned(values)) } else { pack(&values, bytes_of) }
 }
 
-/// The bytes that `external_data` points at, and the file's name. Its optional `checksum` (SHA-1) is not verified: that
-/// would read all of a file that is otherwise read where needed.
-fn external_bytes(proto: &TensorProto, expected: Option<u64>, folder: &mut Folder) -> Result<(Bytes, String), Problem> {
+/// What `external_data` says.
+struct External {
+    bytes: Bytes,
+    file: String,
+    /// Whether it has a checksum, which is verified then.
+    checksum: bool,
+}
+
+/// The bytes that `external_data` points at. Its optional `checksum` is the SHA-1 digest of the whole file.
+fn external_bytes(proto: &TensorProto, expected: Option<u64>, folder: &mut Folder) -> Result<External, Problem> {
     let field = |key: &str| {
         proto.external_data.iter().find(|e| e.key.as_deref() == Some(key)).map(|e| e.value.as_deref().unwrap_or(""))
     };
@@ -181,15 +190,38 @@ fn external_bytes(proto: &TensorProto, expected: Option<u64>, folder: &mut Folde
     let location = field("location").ok_or_else(|| Problem::new("external_data names no location"))?;
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
     let bytes = folder.open(location).map_err(|p| p.within("external_data"))?;
+    let checksum = field("checksum").map(str::trim).filter(|text| !text.is_empty());
+    if let Some(stated) = checksum {
+        check_sha1(stated, location, folder).map_err(|p| p.within("external_data"))?;
+    }
     let available = bytes.len() as u64;
     let length = length.or(expected).unwrap_or(available.saturating_sub(offset));
     match offset.checked_add(length) {
-        Some(end) if end <= available => Ok((bytes.slice(offset as usize..end as usize), location.to_owned())),
+        Some(end) if end <= available => Ok(External {
+            bytes: bytes.slice(offset as usize..end as usize),
+            file: location.to_owned(),
+            checksum: checksum.is_some(),
+        }),
         _ => Err(Problem::new(format_args!(
             "{length} bytes from offset {offset} are beyond the end of {location:?}, which has {available} bytes"
         ))
         .within("external_data")),
     }
+}
+
+/// That the file has this SHA-1 digest.
+fn check_sha1(stated: &str, file: &str, folder: &mut Folder) -> Result<(), Problem> {
+    if stated.len() != 40 || !stated.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(Problem::new(format_args!("checksum is {stated:?}, not the 40 hex digits of SHA-1")));
+    }
+    let found = folder.sha1(file)?;
+    if !found.eq_ignore_ascii_case(stated) {
+        return Err(Problem::new(format_args!(
+            "the file {file:?} is not the one that the model was saved with: its SHA-1 checksum is {found}, and the \
+             model says {stated}"
+        )));
+    }
+    Ok(())
 }
 
 /// The dense form of a sparse tensor; `None` when it is too large to spell out or of a type that graphopt does not name.
@@ -205,7 +237,7 @@ pub(super) fn densify(sparse: &SparseTensorProto, folder: &mut Folder) -> Result
     let count = element_count(&shape).ok_or_else(|| Problem::new(format_args!("dims {shape:?} are too large")))?;
     let byte_len = dtype.byte_len(count).unwrap_or(u64::MAX);
     let (Some(bytes), 8..) = (values.bytes(), dtype.bits()) else { return Ok(None) };
-    if byte_len > MAX_DENSE_BYTES {
+    if byte_len > MAX_DENSE_BYTES || !folder.may_keep(byte_len) {
         return Ok(None);
     }
     let positions = match indices.data_type {

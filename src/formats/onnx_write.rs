@@ -1,5 +1,7 @@
 //! Turning a [`Model`] into ONNX's messages.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use prost::Message;
 
@@ -18,6 +20,8 @@ pub(super) enum Place {
         offset: u64,
         /// Number of bytes.
         length: u64,
+        /// Whether the file's checksum is stated.
+        checksum: bool,
     },
 }
 
@@ -27,6 +31,8 @@ pub(super) trait Layout {
     fn place(&mut self, weight: &Weight) -> Place;
     /// The name of the data file.
     fn location(&self) -> &str;
+    /// The SHA-1 digest of the data file in hex.
+    fn digest(&self) -> &str;
 }
 
 /// Every weight in the message.
@@ -37,6 +43,9 @@ impl Layout for AllInline {
         Place::Inline
     }
     fn location(&self) -> &str {
+        ""
+    }
+    fn digest(&self) -> &str {
         ""
     }
 }
@@ -87,13 +96,17 @@ pub(super) fn initializer<'a>(name: &str, weight: &'a Weight, layout: &mut dyn L
     let strings = weight.tensor.dtype() == crate::graph::DType::String;
     match layout.place(weight) {
         Place::Inline => Initializer { before, data: (!strings).then_some(&weight.tensor), after },
-        Place::External { offset, length } => {
+        Place::External { offset, length, checksum } => {
             let pair = |k: &str, v: String| (k.to_owned(), v);
-            after.external_data = entries(&[
+            let mut pairs = vec![
                 pair("location", layout.location().to_owned()),
                 pair("offset", offset.to_string()),
                 pair("length", length.to_string()),
-            ]);
+            ];
+            if checksum {
+                pairs.push(pair("checksum", layout.digest().to_owned()));
+            }
+            after.external_data = entries(&pairs);
             after.data_location = Some(proto::EXTERNAL);
             Initializer { before, data: None, after }
         }
@@ -117,8 +130,9 @@ pub(super) fn graph_tail(model: &Model) -> Result<proto::GraphProto, Problem> {
     let mut input = values(&model.inputs)?;
     if model.extra.ir_version.is_some_and(|v| v < 4) {
         // Before IR version 4 every initialiser has to be an input as well.
+        let names: HashSet<&str> = model.inputs.iter().map(|i| i.name.as_str()).collect();
         for (name, weight) in &model.weights {
-            if !model.inputs.iter().any(|i| i.name == *name) {
+            if !names.contains(name.as_str()) {
                 let shape = weight.tensor.shape().iter().map(|&d| DeclaredDim::Size(d)).collect();
                 let ty = DeclaredType { dtype: weight.tensor.dtype(), shape: Some(shape) };
                 let info = ValueInfo { name: name.clone(), ty: Some(ty), doc: String::new(), proto: None };

@@ -159,7 +159,7 @@ fn write(out: &mut impl Write, tensors: &[(String, &Tensor)], metadata: &BTreeMa
     out.write_all(&(text.len() as u64).to_le_bytes())?;
     out.write_all(&text)?;
     for (_, tensor) in &sorted {
-        out.write_all(&tensor.bytes().unwrap_or_default())?;
+        tensor.in_parts(|part| out.write_all(part))?;
     }
     Ok(())
 }

@@ -198,8 +198,28 @@ impl Tensor {
     pub fn bytes(&self) -> Option<Bytes> {
         match &self.data {
             Data::Bytes(bytes) => Some(bytes.clone()),
-            Data::Init(init) => Some(materialise(self.dtype, self.len(), init).into()),
+            Data::Init(init) => Some(materialise(self.dtype, 0, self.len(), init).into()),
             Data::Strings(_) => None,
+        }
+    }
+
+    /// Hands out the elements as little-endian bytes, one part after the other: a tensor that is drawn on demand takes no
+    /// more memory than a part of it. Strings have no part.
+    ///
+    /// # Errors
+    /// Those of `visit`, at the first of which it ends.
+    pub fn in_parts<E>(&self, mut visit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        match &self.data {
+            Data::Bytes(bytes) => visit(bytes),
+            Data::Init(init) => {
+                // A multiple of 8, so that parts are whole bytes and elements.
+                const PART: u64 = 1 << 22;
+                let count = self.len();
+                (0..count)
+                    .step_by(PART as usize)
+                    .try_for_each(|first| visit(&materialise(self.dtype, first, PART.min(count - first), init)))
+            }
+            Data::Strings(_) => Ok(()),
         }
     }
 
@@ -292,14 +312,15 @@ pub fn element_count(shape: &[u64]) -> Option<u64> {
     shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d))
 }
 
-fn materialise(dtype: DType, count: u64, init: &Init) -> Vec<u8> {
+/// `count` elements from the one at `first` on.
+fn materialise(dtype: DType, first: u64, count: u64, init: &Init) -> Vec<u8> {
     use rayon::prelude::*;
     let width = (dtype.bits() / 8) as usize;
     let mut out = vec![0u8; count as usize * width];
     let block_len = 4096;
     out.par_chunks_mut(block_len * width).enumerate().for_each(|(block, bytes)| {
         for (k, slot) in bytes.chunks_exact_mut(width).enumerate() {
-            let value = init.element((block * block_len + k) as u64);
+            let value = init.element(first + (block * block_len + k) as u64);
             match dtype {
                 DType::F64 => slot.copy_from_slice(&value.to_le_bytes()),
                 DType::F32 => slot.copy_from_slice(&(value as f32).to_le_bytes()),

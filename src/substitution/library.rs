@@ -9,6 +9,7 @@ use super::canonical::id_of;
 use super::check::check;
 use super::json::{Fault, Fields, Strict, layout};
 use super::text::{rule_from_fields, rule_to_fields};
+use crate::formats::{check_json_size, map_file};
 use crate::rewrite::Rule;
 
 /// The `format` of library files.
@@ -186,7 +187,8 @@ impl Library {
         if bytes > MAX_BYTES {
             return Err(LibraryError::TooLarge { file, bytes });
         }
-        Library::parse(&file, &std::fs::read(path).map_err(io)?, Ids::Checked)
+        // A map, since it refuses pipes and devices, which could keep the program waiting.
+        Library::parse(&file, &map_file(path).map_err(io)?, Ids::Checked)
     }
 
     /// Reads the text of a file; `file` is its name in messages.
@@ -194,8 +196,9 @@ impl Library {
     /// # Errors
     /// As [`Library::load`].
     pub fn parse(file: &str, text: &[u8], ids: Ids) -> Result<Library, LibraryError> {
-        let Strict(value) = serde_json::from_slice(text)
-            .map_err(|e| LibraryError::Json { file: file.to_owned(), problem: e.to_string() })?;
+        let json = |problem: String| LibraryError::Json { file: file.to_owned(), problem };
+        check_json_size(text).map_err(|p| json(p.to_string()))?;
+        let Strict(value) = serde_json::from_slice(text).map_err(|e| json(format!("not valid JSON: {e}")))?;
         let field =
             |fault: Fault| LibraryError::Field { file: file.to_owned(), path: fault.path, problem: fault.problem };
         let mut fields = Fields::of(value, "").map_err(field)?;

@@ -218,7 +218,7 @@ impl Writer<'_> {
             .map(|input| bound(input, dims))
             .collect();
         let external = original.weights.values().find_map(|weight| match &weight.storage {
-            Storage::External { file } => Some(file.clone()),
+            Storage::External { .. } => Some(weight.storage.clone()),
             Storage::Inline | Storage::Sparse(_) => None,
         });
         for (name, tensor) in self.weights {
@@ -227,7 +227,7 @@ impl Writer<'_> {
                 inputs.push(declared(&name, &tensor));
             }
             let storage = match &external {
-                Some(file) if tensor.byte_len() > SMALL => Storage::External { file: file.clone() },
+                Some(storage) if tensor.byte_len() > SMALL => storage.clone(),
                 _ => Storage::Inline,
             };
             weights.insert(name, Weight { tensor, doc: String::new(), storage, metadata: Vec::new() });

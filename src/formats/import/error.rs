@@ -97,7 +97,7 @@ pub enum ImportError {
         size: u64,
     },
     /// A named size to bind that no input has.
-    #[error("--dim {name}: no input has a dimension of this name (there are: {})", known.join(", "))]
+    #[error("--dim {name}: no input has a dimension of this name ({})", known_dims(known))]
     UnknownDim {
         /// The name.
         name: String,
@@ -112,6 +112,22 @@ pub enum ImportError {
         /// The size.
         size: i64,
     },
+}
+
+/// So many names are listed in a message.
+const MAX_LISTED: usize = 12;
+
+/// What dimensions there are to bind.
+fn known_dims(known: &[String]) -> String {
+    match known {
+        [] => "all their dimensions have sizes".to_owned(),
+        [one] => format!("there is {one}"),
+        several if several.len() <= MAX_LISTED => format!("there are {}", several.join(", ")),
+        several => {
+            let (listed, others) = several.split_at(MAX_LISTED);
+            format!("there are {} and {} others", listed.join(", "), others.len())
+        }
+    }
 }
 
 /// Something that the user may want to know of an import that went well.

@@ -210,7 +210,7 @@ fn generated_models_above_two_gib_get_external_data() {
     save(&model, &path).unwrap();
     let loaded = load(&path).unwrap().model;
     assert!(fs::metadata(&path).unwrap().len() < 1000);
-    let Storage::External { file } = &loaded.weights["w1"].storage else { panic!("w1 is in the file") };
+    let Storage::External { file, .. } = &loaded.weights["w1"].storage else { panic!("w1 is in the file") };
     assert!(file.starts_with("big.") && file.ends_with(".data"), "{file}");
     assert_eq!(loaded.weights["small"].storage, Storage::Inline);
     assert_eq!(loaded.weights["w7"].tensor.byte_len(), 1 << 28);
