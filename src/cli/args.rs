@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::terminal;
 use crate::formats::{self, ImportOptions, ImportWarning, Imported};
+use crate::graph::Graph;
 use crate::rewrite::{Rule, RuleSet};
 use crate::runtime::DeviceChoice;
 use crate::substitution::Library;
@@ -52,6 +53,9 @@ impl DimArgs {
         let mut sizes = BTreeMap::new();
         for (name, size) in &self.dims {
             let size = i64::try_from(*size).with_context(|| format!("--dim {name}: {size} is too large"))?;
+            if size < 1 {
+                bail!("--dim {name}={size}: a size is at least 1");
+            }
             if sizes.insert(name.clone(), size).is_some() {
                 bail!("--dim {name} is given twice");
             }
@@ -151,13 +155,23 @@ fn edit_distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// The built-in architecture of this name.
+pub fn built_in(name: &str) -> anyhow::Result<&'static zoo::Entry> {
+    zoo::entry(name).ok().with_context(|| {
+        let hint = nearest(name, zoo::ENTRIES.iter().map(|entry| entry.name));
+        let hint = hint.map_or(String::new(), |near| format!("; did you mean {near}?"));
+        format!("there is no built-in model {name:?}{hint} (`graphopt models` lists them)")
+    })
+}
+
 /// Reads a model: a file, or a built-in architecture if there is no file of this name.
 pub fn read_model(path: &Path) -> anyhow::Result<formats::model::Model> {
     let name = path.to_str().filter(|name| !name.contains(['.', '/', '\\']));
     if let Some(name) = name
         && !path.exists()
     {
-        return zoo::build(name, &[]).with_context(|| format!("{name}: no file of this name"));
+        let entry = built_in(name).with_context(|| format!("{name}: no file of this name"))?;
+        return Ok(entry.build(&entry.sizes(&[])?)?);
     }
     let loaded = formats::load(path)?;
     for text in &loaded.warnings {
@@ -177,6 +191,11 @@ pub fn open(path: &Path, dims: &DimArgs) -> anyhow::Result<Imported> {
         }
     }
     Ok(imported)
+}
+
+/// That there is memory to run a model of a file.
+pub fn check_memory(path: &Path, graph: &Graph) -> anyhow::Result<()> {
+    crate::runtime::check_runnable(graph).with_context(|| path.display().to_string())
 }
 
 /// Why nodes are opaque: each reason with the nodes, in order of appearance.

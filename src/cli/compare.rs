@@ -49,7 +49,11 @@ pub struct Compare {
 impl Compare {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
-        let open = |path: &Path| Ok::<_, anyhow::Error>(args::open(path, &DimArgs::default())?.graph);
+        let open = |path: &Path| -> anyhow::Result<Graph> {
+            let graph = args::open(path, &DimArgs::default())?.graph;
+            args::check_memory(path, &graph)?;
+            Ok(graph)
+        };
         let (first, second) = (open(&self.first)?, open(&self.second)?);
         let sizes = self.dims.sizes()?;
         for name in sizes.keys() {

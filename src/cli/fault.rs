@@ -3,9 +3,28 @@
 use std::backtrace::Backtrace;
 use std::io::{self, Write};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::runtime;
 
 /// Where a fault of ours is to be told.
 const REPORT: &str = "please report it with the command and, if you can, the model";
+/// A panic's message is cut behind so many characters.
+const MAX_SAID: usize = 200;
+/// The exit code of a fault of ours, which is also that of a panic in the main thread.
+const FAULT: u8 = 101;
+
+/// Set once a panic was told.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+/// Runs the program, which gives its exit code; the code of a fault after a panic in any thread, also one that nobody
+/// waited for. (The hook has told it already.)
+pub fn guard(program: impl FnOnce() -> u8 + panic::UnwindSafe) -> u8 {
+    match panic::catch_unwind(program) {
+        Ok(code) if !TOLD.load(Ordering::SeqCst) => code,
+        _ => FAULT,
+    }
+}
 
 /// Makes a panic one line on stderr. With `RUST_BACKTRACE` set, the backtrace follows.
 pub fn install_hook() {
@@ -13,15 +32,29 @@ pub fn install_hook() {
         let payload = info.payload();
         let text =
             payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        // libtorch's messages go on for pages; the first line says it.
-        let what = text.and_then(|t| t.lines().next()).unwrap_or("a panic without a message");
-        let place = info.location().map_or(String::new(), |at| format!(" ({}:{})", at.file(), at.line()));
+        if text.is_some_and(runtime::becomes_an_error) {
+            return;
+        }
+        TOLD.store(true, Ordering::SeqCst);
+        let place = info.location().map(|at| (at.file(), at.line()));
         // Nothing is left to be done if stderr is closed.
-        let _ = writeln!(io::stderr(), "fault: {what}{place}: this is a fault of graphopt, {REPORT}");
+        let _ = writeln!(io::stderr(), "{}", panic_line(text, place));
         if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
             let _ = writeln!(io::stderr(), "{}", Backtrace::force_capture());
         }
     }));
+}
+
+/// The line that a panic is told in.
+fn panic_line(text: Option<&str>, place: Option<(&str, u32)>) -> String {
+    // libtorch's messages go on for pages, sometimes quoted; the first line says it.
+    let first = text.and_then(|t| t.lines().next()).and_then(|line| line.split("\\n").next());
+    let mut what: String = first.unwrap_or("a panic without a message").to_owned();
+    if what.chars().count() > MAX_SAID {
+        what = what.chars().take(MAX_SAID).chain(['…']).collect();
+    }
+    let place = place.map_or(String::new(), |(file, line)| format!(" ({file}:{line})"));
+    format!("fault: {what}{place}: this is a fault of graphopt, {REPORT}")
 }
 
 /// The message of an error and its causes on one line. A cause that the message above already tells is left out.
@@ -46,6 +79,52 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn a_panic_is_one_short_line() {
+        let line = panic_line(Some("index out of bounds\nand more"), Some(("src/a.rs", 7)));
+        assert_eq!(line, format!("fault: index out of bounds (src/a.rs:7): this is a fault of graphopt, {REPORT}"));
+        let line = panic_line(Some(&format!("Err: \"first\\nframe #0\" {}", "x".repeat(999))), None);
+        assert_eq!(line, format!("fault: Err: \"first: this is a fault of graphopt, {REPORT}"));
+        let line = panic_line(Some(&"é".repeat(999)), None);
+        assert!(line.starts_with(&format!("fault: {}…:", "é".repeat(200))), "{line}");
+        assert!(panic_line(None, None).contains("without a message"));
+    }
+
+    /// What the child process of the next test does: the program with a panic in it.
+    #[test]
+    #[ignore = "run by a_panic_in_any_thread_is_one_line_and_exit_code_101"]
+    fn program_that_panics() {
+        let Ok(place) = std::env::var("GRAPHOPT_TEST_PANIC") else { return };
+        install_hook();
+        let code = guard(move || {
+            match place.as_str() {
+                "main" => panic!("on purpose\nwith details"),
+                "worker" => rayon::join(|| (), || rayon::scope(|s| s.spawn(|_| panic!("on purpose")))).1,
+                "detached" => std::thread::spawn(|| panic!("on purpose")).join().unwrap_or(()),
+                _ => {}
+            }
+            0
+        });
+        std::process::exit(code.into());
+    }
+
+    #[test]
+    fn a_panic_in_any_thread_is_one_line_and_exit_code_101() {
+        for place in ["main", "worker", "detached", "nowhere"] {
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            child.args(["--ignored", "--exact", "--nocapture", "cli::fault::tests::program_that_panics"]);
+            let output = child.env("GRAPHOPT_TEST_PANIC", place).env_remove("RUST_BACKTRACE").output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            if place == "nowhere" {
+                assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""));
+                continue;
+            }
+            assert_eq!(output.status.code(), Some(101), "{place}: {stderr}");
+            assert_eq!(stderr.lines().count(), 1, "{place}: {stderr}");
+            assert!(stderr.starts_with("fault: on purpose (") && stderr.contains(REPORT), "{place}: {stderr}");
+        }
+    }
 
     #[test]
     fn causes_are_told_once() {

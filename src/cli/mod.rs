@@ -76,6 +76,11 @@ enum Answer {
 pub fn main() -> ExitCode {
     crate::runtime::keep_freed_memory();
     fault::install_hook();
+    ExitCode::from(fault::guard(run))
+}
+
+/// The exit code of the command that the arguments ask for.
+fn run() -> u8 {
     let cli = Cli::parse();
     let answer = match &cli.command {
         Command::Optimise(command) => command.run(),
@@ -89,12 +94,12 @@ pub fn main() -> ExitCode {
         Command::GenSubstitutions(command) => command.run(),
     };
     match answer {
-        Ok(Answer::Done) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(1),
-        Err(error) if fault::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Ok(Answer::Done) => 0,
+        Ok(Answer::No) => 1,
+        Err(error) if fault::is_closed_pipe(&error) => 0,
         Err(error) => {
             terminal::error(&fault::message(&error));
-            ExitCode::from(2)
+            2
         }
     }
 }

@@ -69,7 +69,7 @@ impl Models {
     pub fn run(&self) -> anyhow::Result<Answer> {
         let entries: Vec<&Entry> = match self.names.as_slice() {
             [] => zoo::ENTRIES.iter().collect(),
-            names => names.iter().map(|name| zoo::entry(name)).collect::<Result<_, _>>()?,
+            names => names.iter().map(|name| args::built_in(name)).collect::<Result<_, _>>()?,
         };
         let overrides: Vec<(&str, u64)> = self.sizes.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         for (at, (name, _)) in overrides.iter().enumerate() {

@@ -104,6 +104,10 @@ impl Optimise {
         let output = self.output_path()?;
         let rules = Arc::new(self.rules.compile()?);
         let imported = args::open(&self.model, &self.dims)?;
+        if let Some(output) = &output {
+            self.check_data(&imported, output)?;
+        }
+        args::check_memory(&self.model, &imported.graph)?;
         tell_opaque(&imported);
         let device = self.device.resolve()?;
         let costs = Costs::of(self.cost, device)?;
@@ -148,6 +152,17 @@ impl Optimise {
         Ok(Answer::Done)
     }
 
+    /// That the output is none of the files that hold the input's tensors.
+    fn check_data(&self, imported: &Imported, output: &Path) -> anyhow::Result<()> {
+        let Ok(output) = output.canonicalize() else { return Ok(()) };
+        let folder = self.model.parent().unwrap_or(Path::new(""));
+        let mut files = imported.model.source.iter().flat_map(|source| source.files.keys());
+        if files.any(|name| folder.join(name).canonicalize().is_ok_and(|file| file == output)) {
+            bail!("{}: tensors of the input are in this file, which is never written over", output.display());
+        }
+        Ok(())
+    }
+
     fn show(&self, outcome: &Outcome, cost_model: String, output: Option<&Path>) -> anyhow::Result<()> {
         let context = report::Context { model: &self.model, output, cost_model, seed: self.seed };
         if self.json {
@@ -173,6 +188,9 @@ impl Optimise {
         if Format::of(&path).is_none() {
             bail!("{}: a model's file ends in .onnx or .json", path.display());
         }
+        if path.is_dir() {
+            bail!("{}: this is a folder", path.display());
+        }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() {
             bail!("{}: there is no folder {}", path.display(), folder.display());
@@ -182,6 +200,7 @@ impl Optimise {
         {
             bail!("{}: this is the input, which is never written over", path.display());
         }
+        formats::check_writable(&path).with_context(|| path.display().to_string())?;
         Ok(Some(path))
     }
 }

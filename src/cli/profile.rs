@@ -61,6 +61,7 @@ impl Profile {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
         let graph = args::open(&self.model, &self.dims)?.graph;
+        args::check_memory(&self.model, &graph)?;
         let device = self.device.resolve()?;
         let bar = terminal::spinner();
         bar.set_message("measuring");
