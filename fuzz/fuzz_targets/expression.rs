@@ -1,0 +1,4 @@
+//! A text of the rule language: see the function of this name.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| graphopt_fuzz::expression(data));

@@ -1,0 +1,4 @@
+//! A file that a model refers to: see the function of this name.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| graphopt_fuzz::external(data));
