@@ -3,7 +3,7 @@
 //! Equality is structural on a normal form, so equal expressions compare equal wherever ring laws decide it. What the
 //! normal form cannot decide compares unequal, which is always the safe answer: a rewrite is not offered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -270,6 +270,64 @@ impl Dim {
             sum = sum.add(&product);
         }
         sum
+    }
+
+    /// The expression with names replaced by expressions, all at once.
+    pub fn substitute(&self, values: &BTreeMap<String, Dim>) -> Dim {
+        let Dim::Symbolic(e) = self else { return self.clone() };
+        let mut sum = Dim::Known(0);
+        for (atoms, c) in &e.terms {
+            let mut product = Dim::Known(*c);
+            for atom in atoms {
+                let factor = match atom {
+                    Atom::Symbol(name) => values.get(&**name).cloned().unwrap_or(Dim::from_atom(atom.clone())),
+                    Atom::FloorDiv(a, b) => {
+                        let (a, b) = (a.substitute(values), b.substitute(values));
+                        a.floor_div(&b).unwrap_or_else(|| Dim::from_atom(Atom::FloorDiv(a, b)))
+                    }
+                    Atom::Min(a, b) => a.substitute(values).minimum(&b.substitute(values)),
+                    Atom::Max(a, b) => a.substitute(values).maximum(&b.substitute(values)),
+                };
+                product = product.mul(&factor);
+            }
+            sum = sum.add(&product);
+        }
+        sum
+    }
+
+    /// The names that occur in the expression.
+    pub fn symbols(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        self.collect_symbols(&mut found);
+        found
+    }
+
+    fn collect_symbols(&self, found: &mut BTreeSet<String>) {
+        let Dim::Symbolic(e) = self else { return };
+        for atom in e.terms.iter().flat_map(|(atoms, _)| atoms) {
+            match atom {
+                Atom::Symbol(name) => drop(found.insert(name.to_string())),
+                Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => {
+                    a.collect_symbols(found);
+                    b.collect_symbols(found);
+                }
+            }
+        }
+    }
+
+    /// Every way to read "this is 0" as "a name is an expression without it": a name that stands alone in a term with
+    /// coefficient 1 or -1, and the rest.
+    pub fn solutions(&self) -> Vec<(String, Dim)> {
+        let Dim::Symbolic(e) = self else { return Vec::new() };
+        let mut found = Vec::new();
+        for (atoms, c) in &e.terms {
+            let ([Atom::Symbol(name)], 1 | -1) = (atoms.as_slice(), *c) else { continue };
+            let rest = self.sub(&Dim::from_atom(atoms[0].clone()).mul(&Dim::Known(*c)));
+            if !rest.symbols().contains(&**name) {
+                found.push((name.to_string(), rest.mul(&Dim::Known(-*c))));
+            }
+        }
+        found
     }
 
     /// Whether the value is at least 1 whatever the named sizes (each at least 1): true only when that is certain.

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::canonical::id_of;
 use super::check::check;
 use super::json::{Fault, Fields, Strict, layout};
+use super::proof::{Proof, ProofError, check_proof};
+use super::prover::{ProverLimits, Verdict, prove};
 use super::text::{rule_from_fields, rule_to_fields};
 use crate::formats::{check_json_size, map_file};
 use crate::rewrite::Rule;
@@ -78,7 +81,8 @@ pub struct Verification {
     pub status: Status,
     /// Random evaluation modulo a prime, if done.
     pub finite_field: Option<FiniteField>,
-    /// Axiom applications that turn the source into the target; empty where there is no proof.
+    /// Axiom applications that turn the source into the target, as [`super::Proof::to_lines`] writes them; empty where
+    /// there is no proof.
     pub proof: Vec<String>,
 }
 
@@ -270,6 +274,23 @@ impl Library {
         layout(&Value::Object(file))
     }
 
+    /// Tries to prove every rule; those that are get their proof, the others keep what they had. Why the others are not
+    /// proved, by name.
+    pub fn prove(&mut self, limits: &ProverLimits) -> Vec<(String, Verdict)> {
+        let verdicts: Vec<Verdict> = self.substitutions.par_iter().map(|s| prove(&s.rule, limits)).collect();
+        let mut others = Vec::new();
+        for (substitution, verdict) in self.substitutions.iter_mut().zip(verdicts) {
+            match verdict {
+                Verdict::Proved(proof) => {
+                    substitution.verification.status = Status::Proved;
+                    substitution.verification.proof = proof.to_lines();
+                }
+                other => others.push((substitution.rule.name.clone(), other)),
+            }
+        }
+        others
+    }
+
     /// The substitution whose rule has this name.
     pub fn find(&self, name: &str) -> Option<&Substitution> {
         self.substitutions.iter().find(|s| s.rule.name == name)
@@ -326,6 +347,7 @@ fn read_substitution(value: Value, ids: Ids) -> Result<Substitution, Fault> {
     let verification = read_verification(&mut fields)?;
     fields.finish()?;
     check(&rule)?;
+    check_claim(&rule, &verification)?;
     let id = id_of(&rule);
     if let Some(stated) = stated
         && stated != id
@@ -333,6 +355,17 @@ fn read_substitution(value: Value, ids: Ids) -> Result<Substitution, Fault> {
         return Err(Fault::new("id", format!("{stated:?} is not the id of this rule, which is {id:?}")));
     }
     Ok(Substitution { id, rule, derived_from, verification })
+}
+
+/// A rule that says it is proved has a proof that the checker accepts.
+fn check_claim(rule: &Rule, verification: &Verification) -> Result<(), Fault> {
+    let wrong = |error: ProofError| Fault::new("verification.proof", error.to_string());
+    match verification.status {
+        Status::Proved => {
+            Proof::from_lines(&verification.proof).and_then(|proof| check_proof(rule, &proof)).map_err(wrong)
+        }
+        Status::Tested => Ok(()),
+    }
 }
 
 fn read_verification(fields: &mut Fields) -> Result<Verification, Fault> {

@@ -8,7 +8,9 @@ pub mod generator;
 mod instance;
 mod json;
 mod library;
+mod proof;
 mod propose;
+mod prover;
 mod random;
 mod text;
 mod trial;
@@ -19,6 +21,8 @@ pub use expr::{TextError, condition_text, expr_text, operand_text, parse_conditi
 pub use library::{
     FORMAT, FiniteField, Generator, Ids, Library, LibraryError, STARTER, Status, Substitution, VERSION, Verification,
 };
+pub use proof::{Part, Proof, ProofError, Step, check_proof};
+pub use prover::{ProverLimits, Verdict, Witness, prove};
 pub use trial::{TrialError, TrialSettings, Trials, try_rule};
 
 #[cfg(test)]

@@ -1,0 +1,238 @@
+//! The table of axioms: what operators mean to each other. Everything that is proved follows from these.
+//!
+//! An axiom says: where its condition holds, one side has a value if and only if the other has, and then they are equal.
+//! It can be used in both directions. A condition is one of several alternatives, each a list of conditions that must
+//! all hold. Each row names the ranks and attributes on which a test evaluates both sides with symbolic entries.
+//! Dimensions are at least 1; elements are real numbers.
+
+use std::sync::OnceLock;
+
+use super::pattern::{Pattern, Side, parse_pattern, parse_side};
+
+/// A row of the table.
+pub(crate) struct Row {
+    pub name: &'static str,
+    /// One side, with `CONV` for the attributes of a convolution.
+    pub left: &'static str,
+    /// The other side.
+    pub right: &'static str,
+    /// Alternatives; the conditions of one are separated by semicolons. None at all: always.
+    pub when: &'static [&'static str],
+    /// What it is tested on: `x: 1 2` gives ranks, `?p: [0, 1] | [1, 0]` values, `$u: Relu Gelu` operators of a class.
+    /// Dimensions are 1 and 2, or up to N for `x: 2 ^N`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests read it"))]
+    pub tests: &'static [&'static str],
+}
+
+/// An axiom.
+#[derive(Debug)]
+pub(crate) struct Axiom {
+    pub name: &'static str,
+    pub left: Pattern,
+    pub right: Pattern,
+    pub when: Vec<Vec<Side>>,
+    #[cfg(test)]
+    pub tests: &'static [&'static str],
+}
+
+/// All axioms, in order of the table.
+pub(crate) fn axioms() -> &'static [Axiom] {
+    static ALL: OnceLock<Vec<Axiom>> = OnceLock::new();
+    ALL.get_or_init(|| AXIOMS.iter().map(|row| read(row).expect("every row reads (tested)")).collect())
+}
+
+/// The axiom of this name.
+pub(crate) fn axiom(name: &str) -> Option<&'static Axiom> {
+    axioms().iter().find(|axiom| axiom.name == name)
+}
+
+/// Reads a row.
+pub(crate) fn read(row: &Row) -> Result<Axiom, String> {
+    let side = |text: &str| parse_pattern(&text.replace("CONV", CONV)).map_err(|e| format!("{}: {e}", row.name));
+    let conditions = |text: &&str| text.split(';').map(parse_side).collect::<Result<Vec<_>, _>>();
+    let when = row.when.iter().map(conditions).collect::<Result<_, _>>().map_err(|e| format!("{}: {e}", row.name))?;
+    Ok(Axiom {
+        name: row.name,
+        left: side(row.left)?,
+        right: side(row.right)?,
+        when,
+        #[cfg(test)]
+        tests: row.tests,
+    })
+}
+
+const CONV: &str = "strides=?s, pads=?p, dilations=?d, group=?g";
+
+const fn row(
+    name: &'static str,
+    left: &'static str,
+    right: &'static str,
+    when: &'static [&'static str],
+    tests: &'static [&'static str],
+) -> Row {
+    Row { name, left, right, when, tests }
+}
+
+/// The attributes that `CONV_1` stands for in tests.
+#[cfg(test)]
+pub(crate) const TEST_CONV: &[&str] = &["?s: [1] | [2]", "?p: [0, 0] | [1, 0] | [1, 1]", "?d: [1] | [2]", "?g: 1 | 2"];
+
+/// The table.
+#[rustfmt::skip]
+pub(crate) const AXIOMS: &[Row] = &[
+    // Arithmetic of elements. Broadcasting needs no condition: what three operands broadcast to has no order.
+    row("add-commutes", "Add(x, y)", "Add(y, x)", &[], &["x: 0 1 2", "y: 0 1 2"]),
+    row("add-associates", "Add(Add(x, y), w)", "Add(x, Add(y, w))", &[], &["x: 0 1 2", "y: 0 1 2", "w: 0 1 2"]),
+    row("mul-commutes", "Mul(x, y)", "Mul(y, x)", &[], &["x: 0 1 2", "y: 0 1 2"]),
+    row("mul-associates", "Mul(Mul(x, y), w)", "Mul(x, Mul(y, w))", &[], &["x: 0 1 2", "y: 0 1 2", "w: 0 1 2"]),
+    row("mul-distributes", "Mul(Add(x, y), w)", "Add(Mul(x, w), Mul(y, w))", &[], &["x: 0 1 2", "y: 0 1 2", "w: 0 1 2"]),
+    row("sub-is-add", "Sub(x, y)", "Add(x, Neg(y))", &[], &["x: 0 1 2", "y: 0 1 2"]),
+    row("neg-is-mul", "Neg(x)", "Mul(x, Constant{value_float=-1.0})", &[], &["x: 0 1 2"]),
+    row("minus-one-twice", "Mul(Constant{value_float=-1.0}, Constant{value_float=-1.0})", "Constant{value_float=1.0}", &[], &[]),
+    row("div-is-mul", "Div(x, y)", "Mul(x, Reciprocal(y))", &[], &["x: 0 1 2", "y: 0 1 2"]),
+    row("reciprocal-of-product", "Reciprocal(Mul(x, y))", "Mul(Reciprocal(x), Reciprocal(y))", &[], &["x: 0 1 2", "y: 0 1 2"]),
+    row("mul-one", "Mul(x, Constant{value_float=1.0})", "x", &[], &["x: 0 1 2"]),
+    row("add-self", "Add(x, x)", "Mul(x, Constant{value_float=2.0})", &[], &["x: 0 1 2"]),
+    row("sum-of-two", "Sum(x, y)", "Add(x, y)", &[], &["x: 0 1 2", "y: 0 1 2"]),
+    row("sum-of-three", "Sum(x, y, w)", "Add(Add(x, y), w)", &[], &["x: 0 1 2", "y: 0 1 2", "w: 0 1 2"]),
+    row("mean-of-two", "Mean(x, y)", "Mul(Add(x, y), Constant{value_float=0.5})", &[], &["x: 0 1 2", "y: 0 1 2"]),
+    row("exp-of-sum", "Exp(Add(x, y))", "Mul(Exp(x), Exp(y))", &[], &["reals", "x: 0 1 2", "y: 0 1 2"]),
+    row("log-of-softmax", "Log(Softmax(x){axis=?a})", "LogSoftmax(x){axis=?a}", &[], &["reals", "x: 1 2", "?a: 0 | 1 | -1"]),
+    row("nonnegative", "$f($n(x))", "$n(x)", &[], &["reals", "x: 0 1 2", "$f: Relu Abs", "$n: Relu Sigmoid Exp Softplus Abs Sqrt"]),
+    row("abs-of-neg", "Abs(Neg(x))", "Abs(x)", &[], &["reals", "x: 0 1 2"]),
+    row("idempotent", "$i($i(x))", "$i(x)", &[], &["reals", "x: 0 1 2", "$i: Floor Ceil Round Sign Clip{min=-0.5, max=0.75}"]),
+    // Elements that move.
+    row("transpose-of-transpose", "Transpose(t:Transpose(x){perm=?p}){perm=?q}", "Transpose(x){perm=@compose(?p, ?q)}",
+        &["@granted(t)"], &["x: 2 3", "?p: [1, 0] | [0, 2, 1] | [2, 0, 1]", "?q: [1, 0] | [1, 0, 2] | [1, 2, 0]"]),
+    row("transpose-identity", "Transpose(x){perm=?p}", "x", &["@identity(?p); @length(?p, rank(x))"],
+        &["x: 1 2 3", "?p: [0] | [0, 1] | [0, 1, 2] | [1, 0]"]),
+    row("reshape-of-reshaping", "Reshape(t:$r(x)){shape=?b, allowzero=?u}", "Reshape(x){shape=?b, allowzero=?v}",
+        &["?b != 0; @granted(t)"],
+        &["x: 1 2 ^4", "?b: [-1] | [2, -1] | [4] | [1, 2, 1] | [2, 2]", "?u: 0 | 1", "?v: 0 | 1",
+          "$r: Reshape{shape=[4, 1]} Reshape{shape=[0, -1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[0]} Unsqueeze{axes=[1, 3]}"]),
+    row("reshaping-as-reshape", "y:$r(x)", "Reshape(x){shape=@dims(y)}", &["@granted(y)"],
+        &["x: 1 2 3", "$r: Reshape{shape=[4, 1]} Reshape{shape=[0, -1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[0]} Unsqueeze{axes=[1, 3]}"]),
+    row("keeping-the-shape", "y:$k(x)", "x", &["@granted(y); @same(x, y)"],
+        &["x: 1 2 3", "$k: Reshape{shape=[2, 1]} Reshape{shape=[-1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[0]} Expand{shape=[2, 2]} Expand{shape=[1, 1]}"]),
+    row("squeeze-of-unsqueeze", "Squeeze(t:Unsqueeze(x){axes=?a}){axes=?a}", "x", &["@granted(t)"], &["x: 0 1 2", "?a: [0] | [1] | [0, 2]"]),
+    row("unsqueeze-of-squeeze", "Unsqueeze(t:Squeeze(x){axes=?a}){axes=?a}", "x", &["@granted(t)"], &["x: 1 2 3", "?a: [0] | [1] | [0, 2]"]),
+    row("tile-once", "y:Tile(x){repeats=?r}", "x", &["?r == 1; @granted(y)"], &["x: 1 2", "?r: [1] | [1, 1] | [2]"]),
+    row("pad-by-nothing", "y:Pad(x){mode=?m, pads=?p, value=?v}", "x", &["?p == 0; @granted(y)"],
+        &["x: 1 2", "?m: \"constant\" | \"edge\"", "?p: [0, 0] | [0, 0, 0, 0] | [1, 0]", "?v: 0.0 | 1.0"]),
+    row("pointwise-of-movement", "$u($m(x))", "$m($u(x))", &[],
+        &["x: 1 2 3", "$u: Relu Gelu Clip{min=-0.5, max=0.75} Neg Sqrt", "$m: Transpose{perm=[1, 0]} Reshape{shape=[-1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[1]} Slice{starts=[0], ends=[1], axes=[0], steps=[1]} Split#1/2{axis=0, split=[1, 1]} Expand{shape=[2, 2]} Tile{repeats=[2]}"]),
+    row("broadcasting-of-movements", "$b($m(x), $m(y))", "$m($b(x, y))", &["@same(x, y)"],
+        &["x: 1 2 3", "y: 1 2 3", "$b: Add Div", "$m: Transpose{perm=[1, 0]} Reshape{shape=[-1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[1]} Slice{starts=[0], ends=[1], axes=[0], steps=[1]} Split#1/2{axis=0, split=[1, 1]} Expand{shape=[2, 2]} Tile{repeats=[2]}"]),
+    row("movement-and-scalar", "$b(t:$m(x), c)", "$m($b(x, c))",
+        &["rank(c) == 0", "dim(c, -1) == 1; rank(c) <= 1; rank(c) <= rank(x); rank(c) <= rank(t)"],
+        &["x: 1 2 3", "c: 0 1", "$b: Sub Mul", "$m: Transpose{perm=[1, 0]} Reshape{shape=[-1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[1]} Slice{starts=[0], ends=[1], axes=[0], steps=[1]} Split#1/2{axis=0, split=[1, 1]} Expand{shape=[2, 2]} Tile{repeats=[2]}"]),
+    row("transposes-of-broadcasting", "$b(Transpose(x){perm=?p}, Transpose(y){perm=?p})", "Transpose($b(x, y)){perm=?p}", &["rank(x) == rank(y)"],
+        &["x: 2 3", "y: 2 3", "$b: Add Div", "?p: [1, 0] | [2, 0, 1]"]),
+    row("transpose-and-vector", "$b(Transpose(x){perm=?p}, c)", "Transpose($b(x, c)){perm=?p}",
+        &["rank(c) == 1; ?p[rank(x) - 1] == rank(x) - 1"], &["x: 2 3", "c: 1", "$b: Sub Mul", "?p: [0, 1] | [1, 0, 2] | [1, 0]"]),
+    row("softmax-of-transpose", "Softmax(Transpose(x){perm=?p}){axis=?a, coerced=0}", "Transpose(Softmax(x){axis=?p[?a], coerced=0}){perm=?p}", &["0 <= ?a"],
+        &["x: 2 3", "?p: [1, 0] | [2, 0, 1]", "?a: 0 | 1 | 2"]),
+    row("concat-associates-left", "Concat(Concat(x, y){axis=?a}, w){axis=?a}", "Concat(x, y, w){axis=?a}", &[],
+        &["x: 1 2", "y: 1 2", "w: 1 2", "?a: 0 | 1"]),
+    row("concat-associates-right", "Concat(x, Concat(y, w){axis=?a}){axis=?a}", "Concat(x, y, w){axis=?a}", &[],
+        &["x: 1 2", "y: 1 2", "w: 1 2", "?a: 0 | 1"]),
+    row("pointwise-of-concat", "$u(Concat(x, y){axis=?a})", "Concat($u(x), $u(y)){axis=?a}", &[], &["x: 1 2", "y: 1 2", "?a: 0 | 1", "$u: Relu Gelu Neg"]),
+    row("broadcasting-of-concats", "$b(Concat(x, y){axis=?a}, Concat(u, v){axis=?a})", "Concat($b(x, u), $b(y, v)){axis=?a}", &["@same(x, u); @same(y, v)"],
+        &["x: 1 2", "y: 1 2", "u: 1 2", "v: 1 2", "?a: 0 | 1", "$b: Add Div"]),
+    row("leading-ones", "$b(a, c)", "$b(a, Reshape(c){shape=?t})", &["broadcasts(c, a); @aligned(c, ?t); @shorter(?t, a)"],
+        &["a: 1 2 3", "c: 0 1 2 3", "?t: [1] | [2] | [1, 1] | [2, 1] | [1, 2] | [1, 1, 1] | [1, 2, 1]", "$b: Sub Mul"]),
+    row("column-of-broadcasting", "r:Reshape(t:$b(u, v)){shape=?t}",
+        "$b(Reshape(u){shape=@column(dim(u, 0), rank(r) - 1)}, Reshape(v){shape=@column(dim(v, 0), rank(r) - 1)})",
+        &["rank(u) == 1; rank(v) == 1; @column(?t); ?t[0] == dim(t, 0)"],
+        &["u: 1", "v: 1", "?t: [1] | [2] | [1, 1] | [2, 1] | [2, 1, 1] | [1, 2]", "$b: Sub Mul"]),
+    // Matrix products.
+    row("matmul-associates", "MatMul(MatMul(x, a), b)", "MatMul(x, MatMul(a, b))",
+        &["2 <= rank(x); 2 <= rank(a); 2 <= rank(b)", "rank(a) == 2; rank(b) == 2"], &["x: 1 2 3", "a: 1 2 3", "b: 1 2 3"]),
+    row("matmul-of-sum", "MatMul(Add(x, u), w)", "Add(MatMul(x, w), MatMul(u, w))",
+        &["@same(x, u)", "dim(x, -1) == dim(u, -1); 1 <= rank(x); 1 <= rank(u); rank(w) == 2", "dim(x, -1) == dim(u, -1); 2 <= rank(x); 2 <= rank(u); 2 <= rank(w)"],
+        &["x: 1 2 3", "u: 1 2 3", "w: 1 2 3"]),
+    row("matmul-with-sum", "MatMul(x, Add(w, v))", "Add(MatMul(x, w), MatMul(x, v))",
+        &["@same(w, v)", "dim(w, -2) == dim(v, -2); 2 <= rank(w); 2 <= rank(v)"], &["x: 1 2 3", "w: 1 2 3", "v: 1 2 3"]),
+    row("matmul-of-scaled", "MatMul(Mul(x, c), w)", "Mul(MatMul(x, w), c)",
+        &["rank(c) == 0; 1 <= rank(x)", "rank(c) == 1; dim(c, 0) == 1; 1 <= rank(x); 2 <= rank(w)", "rank(c) == 1; dim(c, 0) == 1; 2 <= rank(x)"],
+        &["x: 0 1 2 3", "c: 0 1", "w: 1 2 3"]),
+    row("matmul-with-scaled", "MatMul(x, Mul(w, c))", "Mul(MatMul(x, w), c)",
+        &["rank(c) == 0; 1 <= rank(w)", "rank(c) == 1; dim(c, 0) == 1; 2 <= rank(w)", "rank(c) == 1; dim(c, 0) == 1; 1 <= rank(w); 2 <= rank(x)"],
+        &["x: 1 2 3", "c: 0 1", "w: 0 1 2 3"]),
+    row("matmul-with-scaled-columns", "MatMul(x, Mul(w, v))", "Mul(MatMul(x, w), v)", &["rank(w) == 2; rank(v) == 1; broadcasts(v, w)"],
+        &["x: 1 2 3", "w: 2", "v: 1"]),
+    row("matmul-of-scaled-row", "MatMul(Mul(x, c), w)", "MatMul(x, Mul(w, Reshape(c){shape=[dim(c, -1), 1]}))",
+        &["rank(w) == 2; dim(w, 0) == dim(x, -1); broadcasts(c, x); @aligned(c, [dim(c, -1)])"], &["x: 1 2 3", "c: 0 1 2", "w: 2"]),
+    row("matmul-of-added-row", "MatMul(Add(x, c), w)", "Add(MatMul(x, w), ReduceSum(Mul(w, Reshape(c){shape=[dim(c, -1), 1]})){axes=[0], keepdims=0})",
+        &["rank(w) == 2; dim(w, 0) == dim(x, -1); 1 <= rank(x); broadcasts(c, x); @aligned(c, [dim(c, -1)])"], &["x: 1 2 3", "c: 0 1 2", "w: 2"]),
+    row("transpose-of-matmul", "Transpose(MatMul(x, y)){perm=?p}", "MatMul(Transpose(y){perm=?p}, Transpose(x){perm=?p})",
+        &["@swaps(?p); @length(?p, rank(x)); rank(x) == rank(y)"], &["x: 2 3", "y: 2 3", "?p: [1, 0] | [0, 2, 1] | [2, 1, 0]"]),
+    row("matmul-of-transpose", "MatMul(Transpose(x){perm=?p}, w)", "Transpose(MatMul(x, w)){perm=?p}",
+        &["rank(w) == 2; 2 <= rank(x); ?p[rank(x) - 1] == rank(x) - 1"], &["x: 2 3", "w: 2", "?p: [0, 1] | [1, 0, 2] | [1, 0]"]),
+    row("matmul-with-identity", "MatMul(x, IdentityMatrix{size=?n})", "x", &["?n == dim(x, -1); 1 <= rank(x)"], &["x: 1 2 3", "?n: 1 | 2"]),
+    row("matmul-with-concat", "MatMul(x, Concat(w, v){axis=1})", "Concat(MatMul(x, w), MatMul(x, v)){axis=rank(x) - 1}",
+        &["rank(w) == 2; rank(v) == 2; 1 <= rank(x)"], &["x: 1 2 3", "w: 2", "v: 2"]),
+    row("matmul-of-concats", "MatMul(Concat(x, u){axis=?a}, Concat(w, v){axis=0})", "Add(a:MatMul(x, w), b:MatMul(u, v))",
+        &["rank(w) == 2; rank(v) == 2; rank(x) == rank(u); ?a == rank(x) - 1; 2 <= rank(x); dim(w, 0) == dim(x, -1); @same(a, b)"],
+        &["x: 2 3", "u: 2 3", "w: 2", "v: 2", "?a: 1 | 2"]),
+    row("gemm-with-bias", "Gemm(x, w, b){alpha=?al, beta=?be, transA=?ta, transB=?tb}",
+        "Add(g:Gemm(x, w){alpha=?al, beta=?be, transA=?ta, transB=?tb}, Mul(b, Constant{value_float=?be}))", &["broadcasts(b, g)"],
+        &["x: 2", "w: 2", "b: 0 1 2", "?al: 1.0 | 3.0", "?be: 1.0 | 2.0", "?ta: 0 | 1", "?tb: 0 | 1"]),
+    row("gemm-as-matmul", "Gemm(x, w){alpha=1.0, beta=?be, transA=0, transB=0}", "MatMul(x, w)", &["rank(x) == 2; rank(w) == 2"], &["x: 2", "w: 2", "?be: 1.0 | 2.0"]),
+    row("gemm-scaled", "Gemm(x, w){alpha=?al, beta=?be, transA=?ta, transB=?tb}",
+        "Mul(Gemm(x, w){alpha=1.0, beta=?be, transA=?ta, transB=?tb}, Constant{value_float=?al})", &[],
+        &["x: 2", "w: 2", "?al: 1.0 | 3.0", "?be: 1.0 | 2.0", "?ta: 0 | 1", "?tb: 0 | 1"]),
+    row("gemm-of-transpose", "Gemm(Transpose(x){perm=[1, 0]}, w){alpha=?al, beta=?be, transA=0, transB=?tb}",
+        "Gemm(x, w){alpha=?al, beta=?be, transA=1, transB=?tb}", &[], &["x: 2", "w: 2", "?al: 1.0 | 3.0", "?be: 1.0", "?tb: 0 | 1"]),
+    row("gemm-with-transpose", "Gemm(x, Transpose(w){perm=[1, 0]}){alpha=?al, beta=?be, transA=?ta, transB=0}",
+        "Gemm(x, w){alpha=?al, beta=?be, transA=?ta, transB=1}", &[], &["x: 2", "w: 2", "?al: 1.0 | 3.0", "?be: 1.0", "?ta: 0 | 1"]),
+    row("gemm-with-sum", "Gemm(x, Add(w, v)){alpha=?al, beta=?be, transA=?ta, transB=?tb}",
+        "Add(Gemm(x, w){alpha=?al, beta=?be, transA=?ta, transB=?tb}, Gemm(x, v){alpha=?al, beta=?be, transA=?ta, transB=?tb})", &["@same(w, v)"],
+        &["x: 2", "w: 2", "v: 2", "?al: 1.0 | 3.0", "?be: 1.0", "?ta: 0 | 1", "?tb: 0 | 1"]),
+    row("gemm-with-scaled", "Gemm(x, Mul(w, c)){alpha=?al, beta=?be, transA=?ta, transB=?tb}",
+        "Mul(Gemm(x, w){alpha=?al, beta=?be, transA=?ta, transB=?tb}, c)", &["rank(c) == 0"],
+        &["x: 2", "w: 2", "c: 0", "?al: 1.0 | 3.0", "?be: 1.0", "?ta: 0 | 1", "?tb: 0 | 1"]),
+    row("gemm-with-identity", "Gemm(x, IdentityMatrix{size=?n}){alpha=1.0, beta=?be, transA=0, transB=?tb}", "x", &["?n == dim(x, 1); rank(x) == 2"],
+        &["x: 2", "?n: 1 | 2", "?be: 1.0", "?tb: 0 | 1"]),
+    row("einsum-of-scaled", "Einsum(Mul(x, c), y){equation=?e}", "Mul(Einsum(x, y){equation=?e}, c)", &["rank(c) == 0"],
+        &["x: 1 2", "c: 0", "y: 1 2", "?e: \"ij,jk->ik\" | \"i,j->ij\" | \"ij,ij->i\""]),
+    // Convolutions.
+    row("conv-with-bias", "Conv(x, w, b){CONV}", "Add(Conv(x, w){CONV}, Reshape(b){shape=@column(dim(b, 0), rank(x) - 2)})",
+        &["dim(b, 0) == dim(w, 0); rank(b) == 1"], &["x: 3 ^3", "w: 3", "b: 1", "CONV_1"]),
+    row("conv-with-sum", "Conv(x, Add(w, v)){CONV}", "Add(Conv(x, w){CONV}, Conv(x, v){CONV})", &["@same(w, v)"], &["x: 3 ^3", "w: 3", "v: 3", "CONV_1"]),
+    row("conv-of-sum", "Conv(Add(x, y), w){CONV}", "Add(Conv(x, w){CONV}, Conv(y, w){CONV})", &["@same(x, y)"], &["x: 3", "y: 3", "w: 3", "CONV_1"]),
+    row("conv-with-scaled-outputs", "Conv(x, Mul(w, r:Reshape(v){shape=?t})){CONV}",
+        "Mul(Conv(x, w){CONV}, Reshape(v){shape=@column(?t[0], rank(x) - 2)})", &["@column(?t); broadcasts(r, w); rank(r) == rank(w)"],
+        &["x: 3 ^3", "w: 3", "v: 0 1 2", "?t: [1, 1, 1] | [2, 1, 1] | [1, 2, 1]", "CONV_1"]),
+    row("conv-of-scaled", "Conv(Mul(x, c), w){CONV}", "Conv(x, Mul(w, c)){CONV}", &["rank(c) <= 1; dim(c, -1) == 1"], &["x: 3 ^3", "w: 3", "c: 0 1", "CONV_1"]),
+    row("conv-with-scaled", "Conv(x, Mul(w, c)){CONV}", "Mul(Conv(x, w){CONV}, c)", &["rank(c) <= 1; dim(c, -1) == 1"], &["x: 3 ^3", "w: 3", "c: 0 1", "CONV_1"]),
+    row("conv-without-groups", "Conv(x, w){CONV}", "Conv(x, Ungroup(w){group=?g}){strides=?s, pads=?p, dilations=?d, group=1}", &["divides(?g, dim(w, 0))"],
+        &["x: 3 ^3", "w: 3", "CONV_1"]),
+    row("conv-with-identity-1d", "Conv(x, IdentityKernel{channels=?c, group=?g, kernel_shape=?k}){CONV}", "x",
+        &["?s == 1; ?c == dim(x, 1); divides(?g, ?c); rank(x) == 3; @length(?k, 1); @positive(?g); @positive(?k); ?p == [div(?k[0] - 1, 2) * ?d[0], div(?k[0] - 1, 2) * ?d[0]]"],
+        &["x: 3 ^3", "?c: 1 | 2", "?k: [1] | [2] | [3]", "?s: [1] | [2]", "?p: [0, 0] | [1, 1] | [2, 2]", "?d: [1] | [2]", "?g: 1 | 2"]),
+    row("conv-with-identity-2d", "Conv(x, IdentityKernel{channels=?c, group=?g, kernel_shape=?k}){CONV}", "x",
+        &["?s == 1; ?c == dim(x, 1); divides(?g, ?c); rank(x) == 4; @length(?k, 2); @positive(?g); @positive(?k); ?p == [div(?k[0] - 1, 2) * ?d[0], div(?k[1] - 1, 2) * ?d[1], div(?k[0] - 1, 2) * ?d[0], div(?k[1] - 1, 2) * ?d[1]]"],
+        &["x: 4", "?c: 1 | 2", "?k: [1, 1] | [3, 1] | [3, 3] | [1, 2]", "?s: [1, 1] | [2, 1]", "?p: [0, 0, 0, 0] | [1, 0, 1, 0] | [2, 0, 2, 0] | [1, 1, 1, 1]", "?d: [1, 1] | [2, 1]", "?g: 1 | 2"]),
+    row("conv-enlarged", "Conv(x, w){CONV}",
+        "Conv(x, Enlarge(w){kernel_shape=?k}){strides=?s, pads=[?p[0] + div(?k[0] - dim(w, 2), 2) * ?d[0], ?p[1] + div(?k[1] - dim(w, 3), 2) * ?d[1], ?p[2] + div(?k[0] - dim(w, 2), 2) * ?d[0], ?p[3] + div(?k[1] - dim(w, 3), 2) * ?d[1]], dilations=?d, group=?g}",
+        &["rank(w) == 4; rank(x) == 4; @length(?k, 2); dim(w, 2) <= ?k[0]; dim(w, 3) <= ?k[1]; divides(2, ?k[0] - dim(w, 2)); divides(2, ?k[1] - dim(w, 3))"],
+        &["x: 4", "w: 4 ^3", "?k: [1, 1] | [3, 1] | [3, 3] | [2, 4]", "?s: [1, 1] | [2, 1]", "?p: [0, 0, 0, 0] | [1, 0, 1, 0] | [0, 1, 2, 1]", "?d: [1, 1] | [2, 1]", "?g: 1 | 2"]),
+    row("concat-of-convs", "Concat(Conv(x, w){strides=?s, pads=?p, dilations=?d}, Conv(x, v){strides=?s, pads=?p, dilations=?d}){axis=1}",
+        "Conv(x, Concat(w, v){axis=0}){strides=?s, pads=?p, dilations=?d}", &["rank(w) == 3; rank(v) == 3; dim(w, 2) == dim(v, 2)", "rank(w) == 4; rank(v) == 4; dim(w, 2) == dim(v, 2); dim(w, 3) == dim(v, 3)"],
+        &["x: 3 4", "w: 3 4", "v: 3 4", "?s: [1] | [2] | [1, 2]", "?p: [0, 0] | [1, 0] | [0, 0, 0, 0] | [1, 0, 0, 1]", "?d: [1] | [1, 1]"]),
+    row("batch-normalisation", "BatchNormalization(x, s, b, m, v){epsilon=?e}",
+        "Add(Mul(x, Reshape(Div(s, Sqrt(Add(v, Constant{value_float=?e})))){shape=@column(dim(x, 1), rank(x) - 2)}), Reshape(Sub(b, Mul(m, Div(s, Sqrt(Add(v, Constant{value_float=?e})))))){shape=@column(dim(x, 1), rank(x) - 2)})",
+        &["rank(s) == 1; rank(b) == 1; rank(m) == 1; rank(v) == 1; dim(s, 0) == dim(x, 1); dim(b, 0) == dim(x, 1); dim(m, 0) == dim(x, 1); dim(v, 0) == dim(x, 1); 2 <= rank(x)"],
+        &["x: 2 3 4", "s: 1", "b: 1", "m: 1", "v: 1", "?e: 0.5"]),
+    // Pools.
+    row("average-of-scaled", "GlobalAveragePool(Mul(x, c))", "Mul(GlobalAveragePool(x), c)", &["rank(x) == 4; broadcasts(c, x); dim(c, -1) == 1; dim(c, -2) == 1"], &["x: 4", "c: 0 1 2 3 4"]),
+    row("average-of-shifted", "GlobalAveragePool(Add(x, c))", "Add(GlobalAveragePool(x), c)", &["rank(x) == 4; broadcasts(c, x); dim(c, -1) == 1; dim(c, -2) == 1"], &["x: 4", "c: 0 1 2 3 4"]),
+    row("max-pool-of-relu", "MaxPool(Relu(x)){kernel_shape=?k, strides=?s, pads=?p, dilations=?d, ceil_mode=?c}",
+        "Relu(MaxPool(x){kernel_shape=?k, strides=?s, pads=?p, dilations=?d, ceil_mode=?c})", &[],
+        &["reals", "x: 3 ^4", "?k: [1] | [2] | [3]", "?s: [1] | [2]", "?p: [0, 0] | [1, 0] | [1, 1]", "?d: [1] | [2]", "?c: 0 | 1"]),
+    row("average-over-one", "y:AveragePool(x){kernel_shape=?k, strides=?s, pads=?p, dilations=?d, ceil_mode=?c, count_include_pad=?i}", "x", &["?k == 1; ?s == 1; ?p == 0; @granted(y)"],
+        &["x: 3 4", "?k: [1] | [2] | [1, 1]", "?s: [1] | [2] | [1, 1]", "?p: [0, 0] | [1, 0] | [0, 0, 0, 0]", "?d: [1] | [2] | [1, 2]", "?c: 0 | 1", "?i: 0 | 1"]),
+    row("maximum-over-one", "y:MaxPool(x){kernel_shape=?k, strides=?s, pads=?p, dilations=?d, ceil_mode=?c}", "x", &["?k == 1; ?s == 1; ?p == 0; @granted(y)"],
+        &["x: 3 4", "?k: [1] | [2] | [1, 1]", "?s: [1] | [2] | [1, 1]", "?p: [0, 0] | [1, 0] | [0, 0, 0, 0]", "?d: [1] | [2] | [1, 2]", "?c: 0 | 1"]),
+];

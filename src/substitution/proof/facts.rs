@@ -1,0 +1,177 @@
+//! What is known of sizes: equations solved for names, inequalities, and which shapes broadcast to which.
+
+use std::collections::BTreeMap;
+
+use super::shape::Shape;
+use super::term::SymVal;
+use crate::graph::Dim;
+use crate::rewrite::Comparison;
+
+/// Facts that a well-typed source and a rule's conditions imply.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Facts {
+    /// Names that are expressions of other names.
+    solved: BTreeMap<String, Dim>,
+    /// Expressions that are 0 or more.
+    nonnegative: Vec<Dim>,
+    /// Expressions that are not 0.
+    nonzero: Vec<Dim>,
+    /// (a, b): shape a broadcasts to shape b without changing it.
+    broadcasts: Vec<(Shape, Shape)>,
+    /// (a, b): b is 1 or a.
+    covers: Vec<(Dim, Dim)>,
+    /// (a, b): a divided by b leaves no remainder.
+    exact: Vec<(Dim, Dim)>,
+    /// Comparisons with values of which nothing else is known.
+    literal: Vec<(Comparison, SymVal, SymVal)>,
+}
+
+impl Facts {
+    /// The expression with all that is solved put in.
+    pub fn normal(&self, dim: &Dim) -> Dim {
+        if self.solved.is_empty() || dim.known().is_some() { dim.clone() } else { dim.substitute(&self.solved) }
+    }
+
+    /// Takes in that two sizes are equal. Nothing is learned from what cannot be solved for a name.
+    pub fn equal(&mut self, a: &Dim, b: &Dim) {
+        let difference = self.normal(&a.sub(b));
+        let mut solutions = difference.solutions();
+        // Names of ranks and derived sizes go first, so that what is left speaks of inputs.
+        let derived = |name: &str| match name {
+            // An element of a list that is not known, at a place that is an expression.
+            _ if name.starts_with('?') && name.contains("rank(") => 0,
+            _ if name.starts_with("rank(") => 1,
+            _ => 2,
+        };
+        solutions.sort_by_key(|(name, value)| (derived(name), value.known().is_none(), name.clone()));
+        let Some((name, value)) = solutions.into_iter().next() else { return };
+        let only = BTreeMap::from([(name.clone(), value.clone())]);
+        for other in self.solved.values_mut() {
+            *other = other.substitute(&only);
+        }
+        self.solved.insert(name, value);
+    }
+
+    /// Takes in that a size is 0 or more.
+    pub fn at_least_zero(&mut self, dim: &Dim) {
+        let dim = self.normal(dim);
+        if dim.known().is_none() && !self.nonnegative.contains(&dim) {
+            self.nonnegative.push(dim);
+        }
+    }
+
+    /// Takes in that a size is not 0.
+    pub fn not_zero(&mut self, dim: &Dim) {
+        let dim = self.normal(dim);
+        if dim.known().is_none() && !self.nonzero.contains(&dim) {
+            self.nonzero.push(dim);
+        }
+    }
+
+    /// Takes in that a shape broadcasts to another.
+    pub fn broadcast(&mut self, from: &Shape, to: &Shape) {
+        let pair = (from.clone(), to.clone());
+        if !self.broadcasts.contains(&pair) {
+            self.broadcasts.push(pair);
+        }
+    }
+
+    /// Takes in that a dimension is 1 or another one.
+    pub fn cover(&mut self, large: &Dim, small: &Dim) {
+        let pair = (self.normal(large), self.normal(small));
+        if pair.0 != pair.1 && pair.1.known() != Some(1) && !self.covers.contains(&pair) {
+            self.covers.push(pair);
+        }
+    }
+
+    /// Whether it was taken in that the second dimension is 1 or the first.
+    pub fn known_covers(&self, large: &Dim, small: &Dim) -> bool {
+        self.covers.iter().any(|(a, b)| self.normal(a) == *large && self.normal(b) == *small)
+    }
+
+    /// Takes in that a quotient is exact.
+    pub fn divides_exactly(&mut self, dividend: &Dim, divisor: &Dim) {
+        let pair = (self.normal(dividend), self.normal(divisor));
+        if !self.exact.contains(&pair) {
+            self.exact.push(pair);
+        }
+    }
+
+    /// Takes in a comparison as it stands.
+    pub fn literally(&mut self, comparison: Comparison, a: &SymVal, b: &SymVal) {
+        let fact = (comparison, a.clone(), b.clone());
+        if !self.literal.contains(&fact) {
+            self.literal.push(fact);
+        }
+    }
+
+    /// Whether this very comparison was taken in.
+    pub fn is_literal(&self, comparison: Comparison, a: &SymVal, b: &SymVal) -> bool {
+        self.literal.iter().any(|(c, x, y)| *c == comparison && x.normal(self) == *a && y.normal(self) == *b)
+    }
+
+    /// Whether a quotient is known to be exact.
+    pub fn is_exact(&self, dividend: &Dim, divisor: &Dim) -> bool {
+        if *divisor == Dim::Known(0) {
+            return false;
+        }
+        let pair = |(a, b): &(Dim, Dim)| self.normal(a) == *dividend && self.normal(b) == *divisor;
+        dividend.exact_div(divisor).is_some() || self.exact.iter().any(pair)
+    }
+
+    /// Whether a size is certainly 0 or more.
+    pub fn is_at_least_zero(&self, dim: &Dim) -> bool {
+        let dim = self.normal(dim);
+        if surely_at_least_zero(&dim) {
+            return true;
+        }
+        let rest = |fact: &Dim| surely_at_least_zero(&dim.sub(&self.normal(fact)));
+        self.nonnegative.iter().any(rest)
+    }
+
+    /// Whether a size is certainly not 0.
+    pub fn is_not_zero(&self, dim: &Dim) -> bool {
+        let dim = self.normal(dim);
+        let negated = dim.mul(&Dim::Known(-1));
+        let one = Dim::Known(1);
+        let same = |fact: &Dim| {
+            let fact = self.normal(fact);
+            fact == dim || fact == negated
+        };
+        self.is_at_least_zero(&dim.sub(&one))
+            || self.is_at_least_zero(&negated.sub(&one))
+            || self.nonzero.iter().any(same)
+    }
+
+    /// The broadcasts that are known.
+    pub fn known_broadcasts(&self) -> impl Iterator<Item = &(Shape, Shape)> {
+        self.broadcasts.iter()
+    }
+}
+
+/// The least value that a name stands for: a dimension is 1 or more, a rank and anything of which more is not known is
+/// bounded by its kind alone. `None`: unbounded below.
+fn least(name: &str) -> Option<i64> {
+    match name {
+        _ if name.starts_with("dim(") => Some(1),
+        _ if name.starts_with("rank(") => Some(0),
+        _ => None,
+    }
+}
+
+/// Whether a polynomial has only positive coefficients once each name is counted from its least value.
+fn surely_at_least_zero(dim: &Dim) -> bool {
+    if let Dim::Known(n) = dim {
+        return *n >= 0;
+    }
+    let mut shifted = BTreeMap::new();
+    for name in dim.symbols() {
+        let Some(least) = least(&name) else { return false };
+        shifted.insert(name.clone(), Dim::symbol(&name).add(&Dim::Known(least)));
+    }
+    // Grows with every name, since coefficients and joins are positive; so the least value is the one at the bounds.
+    let shifted = dim.substitute(&shifted);
+    let zeros = shifted.symbols().into_iter().map(|name| (name, 0)).collect();
+    let grows = shifted.add(&Dim::Known(1)).is_positive();
+    grows && shifted.bind(&zeros).known().is_some_and(|n| n >= 0)
+}

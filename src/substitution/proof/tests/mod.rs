@@ -1,0 +1,4 @@
+//! Tests of axioms and of the checker.
+
+mod axioms;
+mod polynomial;
