@@ -31,7 +31,10 @@ pub fn check_proof(rule: &Rule, proof: &Proof) -> Result<(), ProofError> {
     }
     let expected = parts_of(rule)?;
     if proof.parts.len() != expected.len() * rule.source.outputs.len() {
-        return Err(ProofError::Parts { expected: expected.len() * rule.source.outputs.len(), found: proof.parts.len() });
+        return Err(ProofError::Parts {
+            expected: expected.len() * rule.source.outputs.len(),
+            found: proof.parts.len(),
+        });
     }
     let mut parts = proof.parts.iter();
     for absent in expected {
@@ -58,8 +61,12 @@ pub(crate) fn parts_of(rule: &Rule) -> Result<Vec<BTreeSet<&str>>, ProofError> {
 fn check_part(statement: &mut Statement, part: &Part) -> Result<(), ProofError> {
     let (mut term, target) = statement.outputs[part.output];
     for (number, step) in part.steps.iter().enumerate() {
-        term = take_step(&mut statement.world, &statement.binding, term, step)
-            .map_err(|why| ProofError::Step { output: part.output, number, step: step.to_string(), why })?;
+        term = take_step(&mut statement.world, &statement.binding, term, step).map_err(|why| ProofError::Step {
+            output: part.output,
+            number,
+            step: step.to_string(),
+            why,
+        })?;
     }
     if term == target {
         return Ok(());

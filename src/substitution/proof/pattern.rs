@@ -291,12 +291,10 @@ pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
             let t = scope.eval(t).and_then(|t| t.list().map(<[Dim]>::to_vec));
             shape(c).zip(t).map(|(c, t)| aligned(world, c, &t))
         }
-        Side::Length(p, e) => {
-            list(p).zip(scope.int(e)).map(|(p, length)| length == Dim::Known(p.len() as i64))
+        Side::Length(p, e) => list(p).zip(scope.int(e)).map(|(p, length)| length == Dim::Known(p.len() as i64)),
+        Side::Shorter(t, a) => {
+            list(t).zip(shape(a)).map(|(t, a)| world.facts.is_at_least_zero(&a.rank().sub(&Dim::Known(t.len() as i64))))
         }
-        Side::Shorter(t, a) => list(t).zip(shape(a)).map(|(t, a)| {
-            world.facts.is_at_least_zero(&a.rank().sub(&Dim::Known(t.len() as i64)))
-        }),
         Side::Column(t) => list(t).map(|t| {
             let positive = |d: &Dim| world.facts.is_at_least_zero(&d.sub(&Dim::Known(1)));
             t.first().is_some_and(positive) && t[1..].iter().all(|d| *d == Dim::Known(1))
@@ -327,9 +325,9 @@ pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
 fn aligned(world: &World, c: &shape::Shape, list: &[Dim]) -> bool {
     let facts = &world.facts;
     // Looks at as many dimensions as c can have: a bound on its rank is needed where that is not known.
-    let longest = c.known_rank().or_else(|| {
-        (0..=8).find(|n| facts.is_at_least_zero(&Dim::Known(*n).sub(&c.rank()))).map(|n| n as usize)
-    });
+    let longest = c
+        .known_rank()
+        .or_else(|| (0..=8).find(|n| facts.is_at_least_zero(&Dim::Known(*n).sub(&c.rank()))).map(|n| n as usize));
     let bounded = longest.or_else(|| {
         let ranks = facts.known_broadcasts().filter(|(from, _)| from == c).filter_map(|(_, to)| to.known_rank());
         ranks.min()
@@ -403,7 +401,9 @@ pub(crate) fn parse_value(text: &str) -> Result<AttrValue, String> {
     if let Some(quoted) = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
         return Ok(AttrValue::Literal(SymVal::Fixed(Attr::str(quoted))));
     }
-    if text.contains(['.', 'e']) && let Ok(value) = text.parse::<f32>() {
+    if text.contains(['.', 'e'])
+        && let Ok(value) = text.parse::<f32>()
+    {
         return Ok(AttrValue::Literal(SymVal::Fixed(Attr::Float(value))));
     }
     let expr = parse_expr(text).map_err(|e| e.to_string())?;

@@ -138,7 +138,9 @@ pub(crate) fn join(a: &Shape, b: &Shape, facts: &Facts) -> Shape {
     }
     if let (Shape::Ranked(x), Shape::Ranked(y)) = (a, b) {
         let rank = x.len().max(y.len());
-        return Shape::Ranked((1..=rank).rev().map(|k| join_dim(&a.from_end(k, facts), &b.from_end(k, facts), facts)).collect());
+        return Shape::Ranked(
+            (1..=rank).rev().map(|k| join_dim(&a.from_end(k, facts), &b.from_end(k, facts), facts)).collect(),
+        );
     }
     let mut parts = Vec::new();
     for shape in [a, b] {
@@ -178,9 +180,8 @@ fn plainly(from: &Shape, to: &Shape, facts: &Facts) -> bool {
     }
     let Shape::Ranked(dims) = from else { return false };
     let fits = facts.is_at_least_zero(&to.rank().sub(&Dim::Known(dims.len() as i64)));
-    fits && (from.is_ones() || (1..=dims.len()).all(|k| {
-        covers(&to.from_end(k, facts), &from.from_end(k, facts), facts)
-    }))
+    fits && (from.is_ones()
+        || (1..=dims.len()).all(|k| covers(&to.from_end(k, facts), &from.from_end(k, facts), facts)))
 }
 
 /// Whether two shapes are certainly the same.
@@ -459,9 +460,43 @@ pub(crate) fn is_pointwise_unary(kind: OpKind) -> bool {
     use OpKind::*;
     matches!(
         kind,
-        Neg | Abs | Sqrt | Exp | Log | Reciprocal | Floor | Ceil | Round | Sign | Erf | Sin | Cos | Tan | Asin | Acos
-            | Atan | Sinh | Cosh | Tanh | Asinh | Acosh | Atanh | Relu | LeakyRelu | Sigmoid | Gelu | HardSigmoid
-            | HardSwish | Elu | Selu | Celu | ThresholdedRelu | Softplus | Softsign | Mish | Clip | Cast
+        Neg | Abs
+            | Sqrt
+            | Exp
+            | Log
+            | Reciprocal
+            | Floor
+            | Ceil
+            | Round
+            | Sign
+            | Erf
+            | Sin
+            | Cos
+            | Tan
+            | Asin
+            | Acos
+            | Atan
+            | Sinh
+            | Cosh
+            | Tanh
+            | Asinh
+            | Acosh
+            | Atanh
+            | Relu
+            | LeakyRelu
+            | Sigmoid
+            | Gelu
+            | HardSigmoid
+            | HardSwish
+            | Elu
+            | Selu
+            | Celu
+            | ThresholdedRelu
+            | Softplus
+            | Softsign
+            | Mish
+            | Clip
+            | Cast
     )
 }
 

@@ -10,9 +10,7 @@ use super::shape::Shape;
 use super::term::{Head, SymVal, TermId, World};
 use crate::graph::{Dim, OpKind};
 use crate::ops::{self, AttrSpec, AttrType};
-use crate::rewrite::{
-    Arithmetic, Arity, AttrPattern, Comparison, Condition, Expr, Operand, Rule, RuleGraph, RuleNode,
-};
+use crate::rewrite::{Arithmetic, Arity, AttrPattern, Comparison, Condition, Expr, Operand, Rule, RuleGraph, RuleNode};
 
 /// Passes over the source; each may solve sizes that the next one builds on.
 const PASSES: usize = 5;
@@ -91,11 +89,8 @@ pub(crate) fn optional_inputs(rule: &Rule) -> Vec<&str> {
 
 fn add_inputs(rule: &Rule, absent: &BTreeSet<&str>, world: &mut World, binding: &mut Binding) {
     for input in &rule.inputs {
-        let term = if absent.contains(input.name.as_str()) {
-            world.absent()
-        } else {
-            world.input(&input.name, input.rank)
-        };
+        let term =
+            if absent.contains(input.name.as_str()) { world.absent() } else { world.input(&input.name, input.rank) };
         binding.terms.insert(input.name.clone(), term);
     }
 }
@@ -222,9 +217,7 @@ fn fresh(name: &str, node: &RuleNode, spec: &AttrSpec, args: &[TermId], world: &
                 None => SymVal::Opaque(text),
             }
         }
-        AttrType::Float | AttrType::Str | AttrType::Floats | AttrType::Strs | AttrType::Number => {
-            SymVal::Opaque(text)
-        }
+        AttrType::Float | AttrType::Str | AttrType::Floats | AttrType::Strs | AttrType::Number => SymVal::Opaque(text),
     }
     .normal(&world.facts)
 }
@@ -429,9 +422,9 @@ fn demands(world: &World, term: TermId, facts: &mut Facts) {
         }
         Concat => {
             let Some(first) = dims(0) else { return };
-            let Some(k) = a.num("axis").and_then(|axis| {
-                super::shape::axis_from_end(axis, &Dim::Known(first.len() as i64))
-            }) else {
+            let Some(k) =
+                a.num("axis").and_then(|axis| super::shape::axis_from_end(axis, &Dim::Known(first.len() as i64)))
+            else {
                 return;
             };
             let at = first.len() - k;

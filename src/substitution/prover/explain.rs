@@ -70,7 +70,10 @@ fn step(
     };
     let mut told = Binding::default();
     let mut all = Binding::default();
-    if !matches(world, from, old, &mut told) || !matches(world, from, old, &mut all) || !matches(world, to, new, &mut all) {
+    if !matches(world, from, old, &mut told)
+        || !matches(world, from, old, &mut all)
+        || !matches(world, to, new, &mut all)
+    {
         return Err(format!("{name}: the explanation does not fit the axiom"));
     }
     let mut with = BTreeMap::new();
@@ -84,8 +87,12 @@ fn step(
             with.insert(variable.clone(), world.text(*value));
         }
     }
-    let open: Vec<(String, Head)> =
-        all.heads.iter().filter(|(name, _)| !told.heads.contains_key(*name)).map(|(n, h)| (n.clone(), h.clone())).collect();
+    let open: Vec<(String, Head)> = all
+        .heads
+        .iter()
+        .filter(|(name, _)| !told.heads.contains_key(*name))
+        .map(|(n, h)| (n.clone(), h.clone()))
+        .collect();
     for (variable, head) in open {
         let any = terms.world.absent();
         let count = if variable == "b" { 2 } else { 1 };
@@ -99,8 +106,6 @@ fn labels(pattern: &crate::substitution::proof::pattern::Pattern) -> Vec<&str> {
     use crate::substitution::proof::pattern::Pattern;
     match pattern {
         Pattern::Var(_) => Vec::new(),
-        Pattern::Apply(apply) => {
-            apply.label.as_deref().into_iter().chain(apply.args.iter().flat_map(labels)).collect()
-        }
+        Pattern::Apply(apply) => apply.label.as_deref().into_iter().chain(apply.args.iter().flat_map(labels)).collect(),
     }
 }

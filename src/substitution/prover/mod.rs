@@ -90,8 +90,9 @@ fn search_choice(rule: &Rule, absent: &BTreeSet<&str>, limits: &ProverLimits) ->
     let statement = Statement::of(rule, absent).map_err(|e| e.to_string())?;
     let mut parts = Vec::new();
     for (output, &(source, target)) in statement.outputs.iter().enumerate() {
-        let mut graph =
-            Graph::new(Terms::new(statement.world.clone())).with_explanations_enabled().without_explanation_length_optimization();
+        let mut graph = Graph::new(Terms::new(statement.world.clone()))
+            .with_explanations_enabled()
+            .without_explanation_length_optimization();
         let (from, to) = (add(&mut graph, source), add(&mut graph, target));
         graph.rebuild();
         let missing = || {
@@ -138,5 +139,9 @@ fn saturate(graph: &mut Graph, from: Id, to: Id, limits: &ProverLimits) -> Resul
             return Err(format!("nothing more follows from the axioms after {} rounds", round + 1));
         }
     }
-    if graph.find(from) == graph.find(to) { Ok(()) } else { Err(format!("not found within {} rounds", limits.iterations)) }
+    if graph.find(from) == graph.find(to) {
+        Ok(())
+    } else {
+        Err(format!("not found within {} rounds", limits.iterations))
+    }
 }

@@ -108,7 +108,6 @@ impl<E: Element> Evaluation<'_, E> {
     }
 }
 
-
 fn apply<E: Element>(application: &Application, args: &[Array<E>]) -> Option<Array<E>> {
     // On the first pass a computed attribute may not be a number yet.
     let attr = |value: &SymVal| match value {
@@ -122,7 +121,9 @@ fn apply<E: Element>(application: &Application, args: &[Array<E>]) -> Option<Arr
     let op: Op = ops::build(application.kind, attrs).ok()?;
     let facts: Vec<TypeFacts> = args
         .iter()
-        .map(|a| TypeFacts::typed(TensorType::known(DType::F32, &a.shape.iter().map(|&d| d as i64).collect::<Vec<_>>())))
+        .map(|a| {
+            TypeFacts::typed(TensorType::known(DType::F32, &a.shape.iter().map(|&d| d as i64).collect::<Vec<_>>()))
+        })
         .collect();
     let inferred = ops::infer(&op, &facts.iter().map(Some).collect::<Vec<_>>(), application.slots).ok()?;
     let shape: Vec<usize> =
@@ -137,7 +138,13 @@ fn apply<E: Element>(application: &Application, args: &[Array<E>]) -> Option<Arr
 }
 
 /// Tests one axiom; how often each alternative applied. Panics at the first instance where it is false.
-fn test<E: Element>(axiom: &Axiom, domain: &Domain, entry: &dyn Fn(usize) -> E, same: &dyn Fn(&E, &E) -> bool, most: usize) -> Vec<usize> {
+fn test<E: Element>(
+    axiom: &Axiom,
+    domain: &Domain,
+    entry: &dyn Fn(usize) -> E,
+    same: &dyn Fn(&E, &E) -> bool,
+    most: usize,
+) -> Vec<usize> {
     let mut applied = vec![0; axiom.when.len().max(1)];
     let total = domain.count();
     for index in 0..total.min(most) {
