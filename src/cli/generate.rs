@@ -78,6 +78,8 @@ pub struct GenSubstitutions {
 enum PresetName {
     /// TASO's public generator: 20 inputs, 26 operator instances.
     Taso,
+    /// What real models need: channels, strides, batches, Softmax, activations.
+    Default,
 }
 
 impl GenSubstitutions {
@@ -91,6 +93,7 @@ impl GenSubstitutions {
     fn settings(&self) -> Settings {
         let preset = match self.preset {
             PresetName::Taso => Preset::taso(),
+            PresetName::Default => Preset::standard(),
         };
         Settings { preset, max_ops: usize::from(self.max_ops), seed: self.seed, passes: 1, derived: !self.no_derived }
     }
@@ -160,7 +163,7 @@ impl GenSubstitutions {
                 state.1 = Instant::now();
             }
         };
-        let mine = |beginning: usize| self.shard.is_none_or(|(i, n)| beginning % n == i);
+        let mine = |beginning: usize| self.merge.is_empty() && self.shard.is_none_or(|(i, n)| beginning % n == i);
         let finished = AtomicBool::new(false);
         let found = std::thread::scope(|scope| {
             scope.spawn(|| {

@@ -11,6 +11,8 @@ pub trait Arithmetic {
     fn element(bits: u64) -> u64;
     /// The sum.
     fn add(a: u64, b: u64) -> u64;
+    /// The difference.
+    fn sub(a: u64, b: u64) -> u64;
     /// The product.
     fn mul(a: u64, b: u64) -> u64;
     /// The sum of products.
@@ -99,6 +101,10 @@ impl Arithmetic for Field {
         if sum >= PRIME { sum - PRIME } else { sum }
     }
 
+    fn sub(a: u64, b: u64) -> u64 {
+        Field::add(a, PRIME - b)
+    }
+
     fn mul(a: u64, b: u64) -> u64 {
         Field::reduce(u128::from(a) * u128::from(b))
     }
@@ -147,6 +153,10 @@ impl Arithmetic for Wrapping {
 
     fn add(a: u64, b: u64) -> u64 {
         u64::from((a as u32).wrapping_add(b as u32))
+    }
+
+    fn sub(a: u64, b: u64) -> u64 {
+        u64::from((a as u32).wrapping_sub(b as u32))
     }
 
     fn mul(a: u64, b: u64) -> u64 {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::graph::{NONE, Packed, Step};
 use super::linear::{Atom, Equations, Linear, News};
-use super::operator::Operator;
+use super::operator::{Function, Operator};
 use super::preset::Preset;
 use super::prune::Pair;
 use super::symbolic::{Symbolic, Unknowns, symbolic};
@@ -222,7 +222,7 @@ impl<'a> Writer<'a> {
         match self.generality {
             Generality::AnyRank => {
                 !any(&windowed)
-                    && !any(&|op| op.is_constant() || matches!(op, Operator::Transpose { .. } | Operator::Enlarge))
+                    && !any(&|op| op.is_constant() || closes(op))
                     && !(any(&joins) && (self.axis.is_none() || any(&|op| op == Operator::MatMul)))
             }
             Generality::Groups => any(&|op| matches!(op, Operator::Conv { .. })) && !closed,
@@ -357,16 +357,34 @@ impl<'a> Writer<'a> {
             };
             match operator {
                 Operator::MatMul => nodes.push(node(OpKind::MatMul, args, result, vec![])),
-                Operator::Add => nodes.push(node(OpKind::Add, args, result, vec![])),
-                Operator::Mul | Operator::Scale => nodes.push(node(OpKind::Mul, args, result, vec![])),
+                Operator::Add | Operator::ChannelAdd => nodes.push(node(OpKind::Add, args, result, vec![])),
+                Operator::Sub => nodes.push(node(OpKind::Sub, args, result, vec![])),
+                Operator::Function(function) => {
+                    let op = match function {
+                        Function::Sigmoid => OpKind::Sigmoid,
+                        Function::Tanh => OpKind::Tanh,
+                        Function::Gelu => OpKind::Gelu,
+                    };
+                    nodes.push(node(op, args, result, vec![]));
+                }
+                Operator::Softmax => {
+                    let last = Attr::Int(i64::from(shape(next).ty.rank) - 1);
+                    nodes.push(node(OpKind::Softmax, args, result, vec![("axis", AttrPattern::Literal(last))]));
+                }
+                Operator::TransposeLast => {
+                    nodes.push(node(OpKind::Transpose, args, result, vec![("perm", ints(&[0, 2, 1]))]));
+                }
+                Operator::Mul | Operator::Scale | Operator::ChannelMul => {
+                    nodes.push(node(OpKind::Mul, args, result, vec![]))
+                }
                 Operator::Relu => nodes.push(node(OpKind::Relu, args, result, vec![])),
                 Operator::Transpose { .. } => {
                     nodes.push(node(OpKind::Transpose, args, result, vec![("perm", ints(&[1, 0]))]));
                 }
-                Operator::Conv { kernel, relu } => {
+                Operator::Conv { kernel, stride, relu } => {
                     let (x, w) = (shape(step.args[0]), shape(step.args[1]));
                     let groups = i64::from(x.ty.dims[1] / w.ty.dims[1]);
-                    let attrs = self.conv_attrs(kernel, groups, w.ty.dims[1] == 1, &x.dims[1]);
+                    let attrs = self.conv_attrs(kernel, stride, groups, w.ty.dims[1] == 1, &x.dims[1]);
                     if relu {
                         let inner = format!("{result}c");
                         nodes.push(node(OpKind::Conv, args, inner.clone(), attrs?));
@@ -423,6 +441,7 @@ impl<'a> Writer<'a> {
     fn conv_attrs(
         &self,
         kernel: [u8; 2],
+        stride: u8,
         groups: i64,
         depthwise: bool,
         channels: &Linear,
@@ -433,8 +452,11 @@ impl<'a> Writer<'a> {
             if (h, w) != (0, 0) {
                 attrs.push(("pads", ints(&[h, w, h, w])));
             }
+            if stride != 1 {
+                attrs.push(("strides", ints(&[i64::from(stride); 2])));
+            }
         } else {
-            attrs.push(("strides", AttrPattern::Variable("s".into())));
+            attrs.push(("strides", AttrPattern::Variable(if stride == 1 { "s".into() } else { format!("s{stride}") })));
             attrs.push(("pads", AttrPattern::Variable(format!("p{}{}", kernel[0], kernel[1]))));
             attrs.push(("dilations", AttrPattern::Variable("d".into())));
         }
@@ -466,9 +488,15 @@ impl<'a> Writer<'a> {
 /// The operator without the rectifier that may follow.
 fn plain(op: Operator) -> Operator {
     match op {
-        Operator::Conv { kernel, .. } => Operator::Conv { kernel, relu: false },
+        Operator::Conv { kernel, stride, .. } => Operator::Conv { kernel, stride, relu: false },
         other => other,
     }
+}
+
+/// Operators whose attributes speak of ranks.
+fn closes(op: Operator) -> bool {
+    use Operator::*;
+    matches!(op, Transpose { .. } | TransposeLast | Softmax | ChannelAdd | ChannelMul | Enlarge)
 }
 
 fn joins(op: Operator) -> bool {

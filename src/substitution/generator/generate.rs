@@ -111,9 +111,10 @@ pub fn rank(preset: &Preset) -> impl Fn(Packed) -> u64 + Sync + use<> {
         MatMul => 48,
         AveragePool | MaxPool => 24,
         Concat { .. } | Split { .. } => 8,
-        Mul | Add => 6,
+        Softmax | Function(_) => 12,
+        Mul | Add | Sub | ChannelAdd | ChannelMul => 6,
         Scale => 5,
-        Relu | Transpose { .. } => 4,
+        Relu | Transpose { .. } | TransposeLast => 4,
         Enlarge | PoolKernel | IdentityKernel | IdentityMatrix | Ones => 1,
     };
     let weights: Vec<u64> = preset.functions().into_iter().map(weigh).collect();
@@ -188,7 +189,7 @@ struct Candidate {
 
 /// What becomes of a candidate in one round.
 enum Proposal {
-    Rule(String, Rule),
+    Rule(String, Box<Rule>),
     Trivial,
     None(Option<Inexpressible>),
 }
@@ -267,13 +268,13 @@ fn generalise(settings: &Settings, candidates: &mut [Candidate], progress: Progr
                         let id = id_of(&rule);
                         rule.name = name(preset, &rule, &id);
                         // What the language refuses (sources that hang together by nothing) is no rule.
-                        if check(&rule).is_ok() { Proposal::Rule(id, rule) } else { Proposal::None(None) }
+                        if check(&rule).is_ok() { Proposal::Rule(id, Box::new(rule)) } else { Proposal::None(None) }
                     }
                 }
             })
             .collect();
         let rules = proposed.iter().filter_map(|p| match p {
-            Proposal::Rule(id, rule) => Some((id, rule)),
+            Proposal::Rule(id, rule) => Some((id, &**rule)),
             Proposal::Trivial | Proposal::None(_) => None,
         });
         let different: BTreeMap<&String, &Rule> = rules.collect();
@@ -290,7 +291,7 @@ fn generalise(settings: &Settings, candidates: &mut [Candidate], progress: Progr
             .collect();
         for (candidate, proposed) in candidates.iter_mut().zip(proposed) {
             match proposed {
-                Proposal::Rule(id, rule) if good.contains(&id) => candidate.rule = Some((id, rule)),
+                Proposal::Rule(id, rule) if good.contains(&id) => candidate.rule = Some((id, *rule)),
                 Proposal::Trivial => candidate.trivial = true,
                 Proposal::None(Some(why)) => candidate.last = Some(why),
                 Proposal::Rule(..) | Proposal::None(None) => {}

@@ -88,10 +88,12 @@ pub enum Operator {
     Add,
     /// Product of two tensors of one shape.
     Mul,
-    /// Convolution of stride 1 that keeps the size, grouped as the shapes say; with a rectifier if stated.
+    /// Convolution that keeps the size (divides it by the stride), grouped as the shapes say; with a rectifier if stated.
     Conv {
         /// Sizes of the kernel.
         kernel: [u8; 2],
+        /// Step of the kernel along both axes.
+        stride: u8,
         /// Whether a rectifier follows.
         relu: bool,
     },
@@ -111,6 +113,18 @@ pub enum Operator {
     Enlarge,
     /// Product with a scalar.
     Scale,
+    /// Difference of two tensors of one shape.
+    Sub,
+    /// Sum of images and a number for each channel.
+    ChannelAdd,
+    /// Product of images and a number for each channel.
+    ChannelMul,
+    /// Exponentials along the last axis over their sum.
+    Softmax,
+    /// An elementwise function of which no law is used.
+    Function(Function),
+    /// The last two axes of a tensor of rank 3 exchanged.
+    TransposeLast,
     /// max(x, 0).
     Relu,
     /// Two tensors one behind the other.
@@ -130,6 +144,15 @@ pub enum Operator {
         /// Whether only the strides change, so that the result is stored by columns. Functionally no difference.
         view: bool,
     },
+}
+
+/// Elementwise functions without laws.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Function {
+    Sigmoid,
+    Tanh,
+    Gelu,
 }
 
 /// Which pairs of operands are tried.
@@ -177,6 +200,19 @@ pub enum Recipe {
     Scale,
     /// Elementwise rectifier.
     Relu,
+    /// Elementwise difference.
+    Sub,
+    /// Element i is that of the first operand plus, or times, this one of the second.
+    Spread {
+        /// Whether they are multiplied.
+        product: bool,
+        /// Indices in the second operand.
+        from: Box<[u16]>,
+    },
+    /// Along rows of so many elements, a function of each over the sum of those of the row.
+    Row(usize),
+    /// A function without laws, by number.
+    Function(u64),
     /// Elements that are known: 0, 1, or one over a number.
     Known(Box<[Known]>),
 }
@@ -191,6 +227,10 @@ pub enum Known {
     /// One part of so many.
     Share(u64),
 }
+
+/// Numbers of the functions that a Softmax is made of.
+const EXPONENTIAL: u64 = 100;
+const RECIPROCAL: u64 = 101;
 
 /// Where the second operand begins among the sources of a copy.
 pub const SECOND: u16 = 1 << 14;
@@ -233,6 +273,15 @@ impl Applied {
             Recipe::Mul => A::mul(a[index], b[index]),
             Recipe::Scale => A::mul(a[index], b[0]),
             Recipe::Relu => A::relu(a[index]),
+            Recipe::Sub => A::sub(a[index], b[index]),
+            Recipe::Spread { product: true, from } => A::mul(a[index], b[usize::from(from[index])]),
+            Recipe::Spread { product: false, from } => A::add(a[index], b[usize::from(from[index])]),
+            Recipe::Row(len) => {
+                let row = &a[index / len * len..index / len * len + len];
+                let sum = row.iter().fold(0, |sum, &x| A::add(sum, A::function(EXPONENTIAL, x)));
+                A::mul(A::function(EXPONENTIAL, a[index]), A::function(RECIPROCAL, sum))
+            }
+            Recipe::Function(number) => A::function(*number, a[index]),
             Recipe::Known(elements) => match elements[index] {
                 Known::Zero => 0,
                 Known::One => 1,
@@ -268,9 +317,14 @@ impl Operator {
             | Operator::MaxPool
             | Operator::Enlarge
             | Operator::Relu
+            | Operator::Softmax
+            | Operator::Function(_)
+            | Operator::TransposeLast
             | Operator::Split { .. }
             | Operator::Transpose { .. } => Operands::One,
-            Operator::MatMul | Operator::Scale => Operands::Ordered { same: false },
+            Operator::MatMul | Operator::Scale | Operator::Sub | Operator::ChannelAdd | Operator::ChannelMul => {
+                Operands::Ordered { same: false }
+            }
             Operator::Conv { .. } => Operands::Ordered { same: true },
             Operator::Concat { .. } => Operands::Ordered { same: false },
             Operator::Add | Operator::Mul => Operands::Unordered,
@@ -298,7 +352,7 @@ impl Operator {
             }
             Operator::Ones => one(Type::of(&[2, 4, 5, 5]), Recipe::Known(vec![Known::One; 200].into())),
             Operator::MatMul => mat_mul(a?, b?, limits).and_then(|(ty, recipe)| one(ty, recipe)),
-            Operator::Add | Operator::Mul => {
+            Operator::Add | Operator::Mul | Operator::Sub => {
                 let (a, b) = (a?, b?);
                 if a.rank != b.rank || a.dims != b.dims || a.transposed != b.transposed {
                     return None;
@@ -309,12 +363,46 @@ impl Operator {
                         ty.joints[axis] = Joints::NONE;
                     }
                 }
-                one(ty, if self == Operator::Add { Recipe::Add } else { Recipe::Mul })
+                one(
+                    ty,
+                    match self {
+                        Operator::Add => Recipe::Add,
+                        Operator::Sub => Recipe::Sub,
+                        _ => Recipe::Mul,
+                    },
+                )
             }
             Operator::Scale => one(*a?, Recipe::Scale).filter(|_| b.is_some_and(|b| b.rank == 0)),
             Operator::Relu => one(*a?, Recipe::Relu),
-            Operator::Conv { kernel, relu } => {
-                let (ty, recipe) = conv(a?, b?, kernel)?;
+            Operator::Function(function) => one(*a?, Recipe::Function(function as u64)),
+            Operator::Softmax => {
+                let mut ty = *a.filter(|a| a.rank >= 2)?;
+                let last = usize::from(ty.rank) - 1;
+                ty.joints[last] = Joints::NONE;
+                one(ty, Recipe::Row(usize::from(ty.dims[last])))
+            }
+            Operator::ChannelAdd | Operator::ChannelMul => {
+                let (a, b) = (a.filter(|a| a.rank == 4)?, b.filter(|b| b.rank == 4)?);
+                if b.dims != [1, a.dims[1], 1, 1] || a.dims == b.dims {
+                    return None;
+                }
+                let mut ty = *a;
+                if a.joints[1] != b.joints[1] {
+                    ty.joints[1] = Joints::NONE;
+                }
+                let from = places(a).map(|at| at[1] as u16).collect();
+                one(ty, Recipe::Spread { product: self == Operator::ChannelMul, from })
+            }
+            Operator::TransposeLast => {
+                let a = a.filter(|a| a.rank == 3)?;
+                let mut ty = *a;
+                ty.dims.swap(1, 2);
+                ty.joints.swap(1, 2);
+                let (rows, columns) = (usize::from(a.dims[1]), usize::from(a.dims[2]));
+                one(ty, copies(&ty, |at| Some(((at[0] * rows + at[2]) * columns + at[1]) as u16)))
+            }
+            Operator::Conv { kernel, stride, relu } => {
+                let (ty, recipe) = conv(a?, b?, kernel, stride)?;
                 one(ty, recipe).map(|applied| Applied { relu, ..applied })
             }
             Operator::AveragePool | Operator::MaxPool => {
@@ -374,6 +462,9 @@ fn identity_kernel() -> Recipe {
 }
 
 fn mat_mul(a: &Type, b: &Type, limits: &Limits) -> Option<(Type, Recipe)> {
+    if a.rank == 3 && b.rank == 3 {
+        return batched(a, b);
+    }
     if a.rank != 2 || b.rank != 2 || a.dims[1] != b.dims[0] || limits.no_inner == Some(b.dims[0]) {
         return None;
     }
@@ -382,6 +473,22 @@ fn mat_mul(a: &Type, b: &Type, limits: &Limits) -> Option<(Type, Recipe)> {
     let (inner, columns) = (usize::from(a.dims[1]), usize::from(b.dims[1]));
     let terms =
         places(&ty).map(|at| (0..inner).map(move |k| ((at[0] * inner + k) as u16, (k * columns + at[1]) as u16)));
+    Some((ty, bilinear(terms)))
+}
+
+/// Products of matrices along a first axis.
+fn batched(a: &Type, b: &Type) -> Option<(Type, Recipe)> {
+    if a.dims[0] != b.dims[0] || a.dims[2] != b.dims[1] {
+        return None;
+    }
+    let mut ty = Type::of(&[a.dims[0], a.dims[1], b.dims[2]]);
+    ty.joints[0] = if a.joints[0] == b.joints[0] { a.joints[0] } else { Joints::NONE };
+    (ty.joints[1], ty.joints[2]) = (a.joints[1], b.joints[2]);
+    let (rows, inner, columns) = (usize::from(a.dims[1]), usize::from(a.dims[2]), usize::from(b.dims[2]));
+    let terms = places(&ty).map(|at| {
+        let (left, right) = ((at[0] * rows + at[1]) * inner, at[0] * inner);
+        (0..inner).map(move |k| ((left + k) as u16, ((right + k) * columns + at[2]) as u16))
+    });
     Some((ty, bilinear(terms)))
 }
 
@@ -400,17 +507,21 @@ fn window(at: usize, k: u8, size: u8) -> impl Iterator<Item = (usize, usize)> + 
     (0..usize::from(k)).filter_map(move |i| Some((i, (at + i).checked_sub(before).filter(|&x| x < usize::from(size))?)))
 }
 
-fn conv(x: &Type, w: &Type, kernel: [u8; 2]) -> Option<(Type, Recipe)> {
-    if x.rank != 4 || w.rank != 4 || [w.dims[2], w.dims[3]] != kernel || x.dims[1] % w.dims[1] != 0 {
+fn conv(x: &Type, w: &Type, kernel: [u8; 2], stride: u8) -> Option<(Type, Recipe)> {
+    if x.rank != 4 || w.rank != 4 || [w.dims[2], w.dims[3]] != kernel || !x.dims[1].is_multiple_of(w.dims[1]) {
         return None;
     }
     let groups = x.dims[1] / w.dims[1];
-    if w.dims[0] % groups != 0 {
+    if !w.dims[0].is_multiple_of(groups) {
         return None;
     }
     let mut ty = *x;
     ty.transposed = false;
     (ty.dims[1], ty.joints[1]) = (w.dims[0], w.joints[0]);
+    for axis in 2..4 {
+        ty.dims[axis] = x.dims[axis].div_ceil(stride);
+    }
+    let step = usize::from(stride);
     let (xs, ws) = (x.strides(), w.strides());
     let per_group = usize::from(w.dims[0] / groups);
     let inputs = usize::from(w.dims[1]);
@@ -418,8 +529,8 @@ fn conv(x: &Type, w: &Type, kernel: [u8; 2]) -> Option<(Type, Recipe)> {
     let results = places(&ty).map(move |at| {
         let first = at[1] / per_group * inputs;
         (0..inputs).flat_map(move |c| {
-            window(at[2], w.dims[2], x.dims[2]).flat_map(move |(kh, h)| {
-                window(at[3], w.dims[3], x.dims[3]).map(move |(kw, v)| {
+            window(at[2] * step, w.dims[2], x.dims[2]).flat_map(move |(kh, h)| {
+                window(at[3] * step, w.dims[3], x.dims[3]).map(move |(kw, v)| {
                     let from = at[0] * xs[0] + (first + c) * xs[1] + h * xs[2] + v;
                     let by = at[1] * ws[0] + c * ws[1] + kh * ws[2] + kw;
                     (from as u16, by as u16)

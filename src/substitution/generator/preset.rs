@@ -38,7 +38,7 @@ impl Preset {
     /// The configuration of TASO's public generator: 20 inputs, 26 operator instances.
     pub fn taso() -> Preset {
         use Operator::*;
-        let conv = |h, w, relu| Conv { kernel: [h, w], relu };
+        let conv = |h, w, relu| Conv { kernel: [h, w], stride: 1, relu };
         Preset {
             name: "taso",
             inputs: vec![
@@ -92,6 +92,67 @@ impl Preset {
                 Transpose { view: false },
             ],
             limits: Limits { elements: 512, no_inner: Some(2) },
+        }
+    }
+
+    /// What real models need beyond TASO's: numbers for each channel (biases, normalisation as an affine map), strided and
+    /// depthwise convolution, batched products of matrices, Softmax and other activations.
+    pub fn standard() -> Preset {
+        use super::operator::Function;
+        use Operator::*;
+        Preset {
+            name: "default",
+            inputs: vec![
+                image("x1", &[2, 4]),
+                image("x2", &[2, 4]),
+                kernel("w1", &[4, 4]),
+                kernel("w2", &[4, 4]),
+                image("q1", &[2, 3, 4]),
+                image("q2", &[2, 3, 4]),
+                image("m1", &[2, 4, 4]),
+                image("m2", &[2, 4, 4]),
+                image("i1", &[1, 4, 4, 4]),
+                image("i2", &[1, 4, 4, 4]),
+                kernel("k1", &[4, 4, 3, 3]),
+                kernel("k2", &[4, 4, 3, 3]),
+                kernel("p1", &[4, 4, 1, 1]),
+                kernel("p2", &[4, 4, 1, 1]),
+                kernel("d1", &[4, 1, 3, 3]),
+                kernel("b1", &[1, 4, 1, 1]),
+                kernel("b2", &[1, 4, 1, 1]),
+                image("s", &[]),
+            ],
+            operators: vec![
+                MatMul,
+                Add,
+                Mul,
+                Sub,
+                Conv { kernel: [3, 3], stride: 1, relu: false },
+                Conv { kernel: [3, 3], stride: 2, relu: false },
+                Conv { kernel: [1, 1], stride: 1, relu: false },
+                AveragePool,
+                MaxPool,
+                ChannelAdd,
+                ChannelMul,
+                Scale,
+                Relu,
+                Function(Function::Sigmoid),
+                Function(Function::Tanh),
+                Function(Function::Gelu),
+                Softmax,
+                Enlarge,
+                Concat { rank: 2, axis: 1 },
+                Concat { rank: 2, axis: 0 },
+                Concat { rank: 3, axis: 2 },
+                Concat { rank: 4, axis: 1 },
+                Concat { rank: 4, axis: 0 },
+                Split { axis: 2 },
+                Split { axis: 1 },
+                Split { axis: 0 },
+                Transpose { view: false },
+                TransposeLast,
+            ],
+            limits: Limits { elements: 512, no_inner: None },
         }
     }
 

@@ -8,7 +8,11 @@ use super::preset::Preset;
 /// An operator instance.
 pub fn operator(op: Operator) -> String {
     match op {
-        Operator::Conv { kernel: [h, w], relu } => format!("Conv {h}x{w}{}", if relu { " relu" } else { "" }),
+        Operator::Conv { kernel: [h, w], stride, relu } => {
+            let stride = if stride == 1 { String::new() } else { format!(" stride {stride}") };
+            format!("Conv {h}x{w}{stride}{}", if relu { " relu" } else { "" })
+        }
+        Operator::Function(function) => format!("{function:?}"),
         Operator::AveragePool => "AveragePool 3x3".to_owned(),
         Operator::MaxPool => "MaxPool 3x3".to_owned(),
         Operator::Enlarge => "Enlarge 3x3".to_owned(),

@@ -7,6 +7,9 @@ use super::linear::{Atom, Linear};
 use super::operator::{Operator, Type};
 use super::preset::Preset;
 
+/// Joints along an axis: where on the tensors of the preset, and where in general.
+type Places = Vec<(u8, Linear)>;
+
 /// A tensor with open sizes.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -15,7 +18,7 @@ pub struct Shape {
     /// Sizes of its axes.
     pub dims: Vec<Linear>,
     /// Per axis, the joints made by Concat: where on the tensors of the preset, and where in general.
-    joints: Vec<Vec<(u8, Linear)>>,
+    joints: Vec<Places>,
 }
 
 /// An equation that a graph needs to be well-formed.
@@ -83,21 +86,57 @@ pub fn symbolic(
                 graph.needs.push(Need { zero, open });
             }
         };
-        let results: Vec<(Vec<Linear>, Vec<Vec<(u8, Linear)>>)> = match (operator, a, b) {
+        let results: Vec<(Vec<Linear>, Vec<Places>)> = match (operator, a, b) {
+            (Operator::MatMul, Some(a), Some(b)) if a.dims.len() == 3 => {
+                facing(&a.joints[2], &b.joints[1]).for_each(|(x, y)| need(x, y, true));
+                facing(&a.joints[0], &b.joints[0]).for_each(|(x, y)| need(x, y, true));
+                need(&a.dims[2], &b.dims[1], false);
+                need(&a.dims[0], &b.dims[0], true);
+                let batch = if positions(&a.joints[0]) == positions(&b.joints[0]) { &a.joints[0] } else { &Vec::new() };
+                let joints = vec![batch.clone(), a.joints[1].clone(), b.joints[2].clone()];
+                vec![(vec![a.dims[0].clone(), a.dims[1].clone(), b.dims[2].clone()], joints)]
+            }
             (Operator::MatMul, Some(a), Some(b)) => {
                 facing(&a.joints[1], &b.joints[0]).for_each(|(x, y)| need(x, y, true));
                 need(&a.dims[1], &b.dims[0], false);
                 let joints = vec![a.joints[0].clone(), b.joints[1].clone()];
                 vec![(vec![a.dims[0].clone(), b.dims[1].clone()], joints)]
             }
-            (Operator::Add | Operator::Mul, Some(a), Some(b)) => {
+            (Operator::ChannelAdd | Operator::ChannelMul, Some(a), Some(b)) => {
+                facing(&a.joints[1], &b.joints[1]).for_each(|(x, y)| need(x, y, true));
+                for axis in [0, 2, 3] {
+                    need(&b.dims[axis], &Linear::number(1), true);
+                }
+                need(&a.dims[1], &b.dims[1], true);
+                let mut joints = a.joints.clone();
+                if positions(&a.joints[1]) != positions(&b.joints[1]) {
+                    joints[1].clear();
+                }
+                vec![(a.dims.clone(), joints)]
+            }
+            (Operator::TransposeLast, Some(a), _) => {
+                let (mut dims, mut joints) = (a.dims.clone(), a.joints.clone());
+                dims.swap(1, 2);
+                joints.swap(1, 2);
+                vec![(dims, joints)]
+            }
+            (Operator::Softmax, Some(a), _) => {
+                let mut joints = a.joints.clone();
+                joints.last_mut()?.clear();
+                vec![(a.dims.clone(), joints)]
+            }
+            (Operator::Add | Operator::Mul | Operator::Sub, Some(a), Some(b)) => {
                 a.joints.iter().zip(&b.joints).flat_map(|(x, y)| facing(x, y)).for_each(|(x, y)| need(x, y, true));
                 a.dims.iter().zip(&b.dims).for_each(|(x, y)| need(x, y, true));
                 let joints = a.joints.iter().zip(&b.joints);
                 let joints = joints.map(|(x, y)| if positions(x) == positions(y) { x.clone() } else { Vec::new() });
                 vec![(a.dims.clone(), joints.collect())]
             }
-            (Operator::Scale | Operator::Relu | Operator::AveragePool | Operator::MaxPool, Some(a), _) => {
+            (
+                Operator::Scale | Operator::Relu | Operator::Function(_) | Operator::AveragePool | Operator::MaxPool,
+                Some(a),
+                _,
+            ) => {
                 let mut dims = a.dims.clone();
                 let mut joints = a.joints.clone();
                 if matches!(operator, Operator::AveragePool | Operator::MaxPool) {
@@ -110,7 +149,7 @@ pub fn symbolic(
                 }
                 vec![(dims, joints)]
             }
-            (Operator::Conv { kernel, .. }, Some(x), Some(w)) => {
+            (Operator::Conv { kernel, stride, .. }, Some(x), Some(w)) => {
                 if x.ty.dims[1] == w.ty.dims[1] {
                     facing(&x.joints[1], &w.joints[1]).for_each(|(x, y)| need(x, y, true));
                     need(&x.dims[1], &w.dims[1], false);
@@ -133,10 +172,13 @@ pub fn symbolic(
                 for axis in 2..4 {
                     if literal {
                         need(&w.dims[axis], &Linear::number(i64::from(kernel[axis - 2])), false);
+                    }
+                    if literal && stride == 1 {
                         dims.push(x.dims[axis].clone());
                     } else {
                         dims.push(
-                            unknowns.size(format!("conv {kernel:?} {axis} {:?} {:?}", x.dims[axis], w.dims[axis])),
+                            unknowns
+                                .size(format!("conv {kernel:?} {stride} {axis} {:?} {:?}", x.dims[axis], w.dims[axis])),
                         );
                     }
                 }

@@ -64,7 +64,7 @@ pub struct Pass {
 
 impl Pass {
     fn holds(self, fingerprint: u64) -> bool {
-        (u128::from(fingerprint) * u128::from(self.count) >> 64) as u64 == self.index
+        ((u128::from(fingerprint) * u128::from(self.count)) >> 64) as u64 == self.index
     }
 }
 

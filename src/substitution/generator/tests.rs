@@ -262,3 +262,20 @@ fn known_rules_are_found_and_false_ones_are_not() {
     let read = crate::substitution::Library::parse("taso", text.as_bytes(), crate::substitution::Ids::Checked);
     assert_eq!(read.expect("a library"), generated.library);
 }
+
+#[test]
+fn the_default_preset_finds_what_models_need() {
+    let settings = Settings { preset: Preset::standard(), ..settings(2) };
+    let generated = write(&settings, &found(&settings), &|_, _, _| {});
+    let names: Vec<&str> = generated.library.substitutions.iter().map(|s| s.rule.name.as_str()).collect();
+    for known in [
+        "mul-conv-to-mul-conv",
+        "2matmul-to-2matmul",
+        "2transpose-to-nothing",
+        "2mul-to-2mul",
+        "concat-split-to-nothing",
+    ] {
+        let prefix = format!("default-{known}-");
+        assert!(names.iter().any(|n| n.starts_with(&prefix)), "{known} is not among {names:?}");
+    }
+}
