@@ -6,9 +6,12 @@ use std::sync::Arc;
 use graphopt::cost::{DeviceProfile, Roofline, graph_cost};
 use graphopt::formats::{ImportOptions, Imported, import};
 use graphopt::graph::{Graph, Node, OpKind, splitmix64};
-use graphopt::rewrite::{RuleSet, clean_up};
-use graphopt::search::{Backtracking, Budget, Greedy, Report, Search, Settings, State, StopReason, optimise};
-use graphopt::substitution::Library;
+use graphopt::rewrite::{Rule, RuleSet, clean_up};
+use graphopt::runtime::{CompareOptions, compare};
+use graphopt::search::{
+    Backtracking, Budget, Greedy, Portfolio, RandomWalk, Report, Search, Settings, State, StopReason, optimise,
+};
+use graphopt::substitution::{Library, inverse};
 use graphopt::zoo;
 
 /// Sizes that make the built-in architectures quick to run; each takes those that it has.
@@ -81,21 +84,91 @@ fn cost_of_a_state_is_that_of_its_graph_whatever_is_applied_and_undone() {
 #[test]
 fn the_same_search_gives_the_same_result() {
     let graph = clean(&small("inception_pair", &[("image", 9)]));
-    let (first, report) = run(&Backtracking::default(), &graph, 60);
-    let (second, again) = run(&Backtracking::default(), &graph, 60);
-    assert_eq!(first.state_hash(), second.state_hash());
-    assert_eq!((report.applied, report.pops, report.best_us), (again.applied, again.pops, again.best_us));
+    for method in [&Backtracking::default() as &dyn Search, &Portfolio::default()] {
+        let (first, report) = run(method, &graph, 60);
+        let (second, again) = run(method, &graph, 60);
+        assert_eq!(first.state_hash(), second.state_hash());
+        assert_eq!(report, Report { seconds: report.seconds, ..again });
+    }
 }
 
 #[test]
-fn backtracking_is_never_worse_than_greedy_and_reports_its_own_cost() {
-    for (name, sizes) in [("squeezenet1_1", &[("image", 64)][..]), ("attention_heads", &[("sequence", 8)])] {
+fn the_default_search_is_never_worse_than_greedy_and_reports_its_own_cost() {
+    // With a budget that ends before backtracking alone has come as far as greedy.
+    for (name, sizes) in [
+        ("squeezenet1_1", &[("image", 64)][..]),
+        ("attention_heads", &[("sequence", 8)]),
+        ("repvgg_a0", &[("image", 32)]),
+    ] {
         let graph = clean(&small(name, sizes));
         let (_, greedy) = run(&Greedy, &graph, 1000);
-        let (best, report) = run(&Backtracking::default(), &graph, 300);
-        assert!(report.best_us <= greedy.best_us * 1.001, "{name}: {} {}", report.best_us, greedy.best_us);
+        let (best, report) = run(&Portfolio::default(), &graph, 20);
+        assert!(report.best_us <= greedy.best_us, "{name}: {} {}", report.best_us, greedy.best_us);
         let fresh = graph_cost(&roofline(), &best).time_us;
         assert!((report.best_us - fresh).abs() < 1e-6 * fresh, "{name}");
+        if report.best_us == greedy.best_us {
+            assert_eq!((report.found_by, &report.applied), ("greedy", &greedy.applied), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_gain_behind_a_loss_is_found_and_its_finder_named() {
+    let graph = clean(&small("inception_pair", &[("image", 17)]));
+    let (_, greedy) = run(&Greedy, &graph, 1000);
+    let (_, report) = run(&Portfolio::default(), &graph, 300);
+    assert!(report.best_us < greedy.best_us, "{} {}", report.best_us, greedy.best_us);
+    assert!(["normalising", "look-ahead", "backtracking"].contains(&report.found_by), "{}", report.found_by);
+}
+
+#[test]
+fn what_is_counted_adds_up() {
+    let graph = clean(&small("squeezenet1_1", &[("image", 64)]));
+    let (_, report) = run(&Backtracking::default(), &graph, 200);
+    let counts = report.counts;
+    assert_eq!((counts.pops, report.stop_reason), (200, StopReason::Budget));
+    // Every pop is a new graph, one met before, or refused; the start is explored and was never popped.
+    assert!(counts.duplicates > 0 && counts.explored - 1 + counts.duplicates <= counts.pops, "{counts:?}");
+    assert!(counts.expanded <= counts.explored, "{counts:?}");
+    let (_, greedy) = run(&Greedy, &graph, 1000);
+    assert_eq!(greedy.counts.pops, greedy.applied.len());
+    assert_eq!(greedy.counts.duplicates, 0);
+}
+
+#[test]
+fn a_short_queue_still_finds_what_greedy_finds() {
+    let graph = clean(&small("resnet18", &[("image", 32)]));
+    let (_, greedy) = run(&Greedy, &graph, 1000);
+    let (_, report) = run(&Backtracking { max_queue: 40, ..Backtracking::default() }, &graph, 1000);
+    assert!(report.best_us <= greedy.best_us * 1.001, "{} {}", report.best_us, greedy.best_us);
+}
+
+#[test]
+fn rules_applied_backwards_are_undone() {
+    let substitutions = Library::starter().unwrap().substitutions;
+    let hostile: Vec<Rule> = substitutions.iter().filter_map(|s| inverse(&s.rule)).collect();
+    let neutral: Vec<Rule> = substitutions.into_iter().map(|s| s.rule).collect();
+    for (name, sizes) in [
+        ("squeezenet1_1", &[("image", 64)][..]),
+        ("lora_mlp", &[]),
+        ("resnet18", &[("image", 64)]),
+        ("bert_2_layers", &[("sequence", 16), ("hidden", 128)]),
+    ] {
+        let graph = clean(&small(name, sizes));
+        let original = graph_cost(&roofline(), &graph).time_us;
+        for seed in 0..2 {
+            let walk = RandomWalk { hostile: &hostile, neutral: &neutral, rewrites: 30, seed };
+            let (perturbed, applied) = walk.run(&graph, &roofline()).unwrap();
+            assert_eq!(applied.len(), 30, "{name} {seed}");
+            assert!(graph_cost(&roofline(), &perturbed).time_us > original, "{name} {seed}");
+            let options = CompareOptions { trials: 1, ..CompareOptions::default() };
+            let same = compare(&graph, &perturbed, &options).unwrap();
+            assert!(same.passed, "{name} {seed}: {:?}; {applied:?}", same.differences);
+            let (best, report) = run(&Portfolio::default(), &perturbed, 1000);
+            assert!(report.best_us <= original, "{name} {seed}: {} {original}; {applied:#?}", report.best_us);
+            let same = compare(&graph, &best, &options).unwrap();
+            assert!(same.passed, "{name} {seed}: {:?}; {applied:?}", same.differences);
+        }
     }
 }
 
@@ -108,6 +181,10 @@ fn budgets_and_interrupts_keep_the_best_so_far() {
     let (_, report) = Greedy.run(&graph, &library(), &roofline(), &two, &mut |_| true);
     assert_eq!((report.stop_reason, report.applied.len()), (StopReason::StopAfter, 2));
     assert_eq!(report.applied[..], all.applied[..2], "a prefix of the whole search");
+    let (_, all) = run(&Portfolio::default(), &graph, 50);
+    let two = Budget { pops: 50, max_rewrites: Some(2), ..Budget::default() };
+    let (_, report) = Portfolio::default().run(&graph, &library(), &roofline(), &two, &mut |_| true);
+    assert_eq!((report.stop_reason, &report.applied[..]), (StopReason::StopAfter, &all.applied[..2]));
     let mut calls = 0;
     let (_, report) = Backtracking::default().run(&graph, &library(), &roofline(), &Budget::default(), &mut |_| {
         calls += 1;
@@ -144,7 +221,7 @@ fn every_architecture_is_optimised_checked_and_never_dearer() {
         }
         let imported = small(entry.name, &sizes);
         let settings = Settings {
-            search: &Backtracking::default(),
+            search: &Portfolio::default(),
             budget: Budget { pops: 60, ..Budget::default() },
             model: &model,
             device: tch::Device::Cpu,

@@ -13,7 +13,7 @@ use super::{Answer, args, interrupt, report, terminal, units};
 use crate::cost::{self, CostModel, DeviceProfile, Measured, Roofline};
 use crate::formats::{self, Imported, model::Format};
 use crate::search::{
-    Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Progress, Search, Settings, StopReason,
+    Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Portfolio, Progress, Search, Settings, StopReason,
 };
 
 /// Searches for a cheaper graph that computes the same function, checks it, and writes it.
@@ -38,7 +38,7 @@ pub struct Optimise {
     #[arg(short, long, value_name = "OUT", conflicts_with = "dry_run")]
     output: Option<PathBuf>,
     /// How to search.
-    #[arg(long, value_enum, value_name = "NAME", default_value_t = Method::Backtracking)]
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Method::Portfolio)]
     search: Method,
     /// Where the costs that the search goes by come from.
     #[arg(long, value_enum, value_name = "SOURCE", default_value_t = CostSource::Roofline)]
@@ -78,6 +78,8 @@ pub struct Optimise {
 /// A way to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Method {
+    /// Greedy to its end, then what needs a step that costs something, near and far: the others together.
+    Portfolio,
     /// Best-first over whole graphs: finds gains that cost something on the way.
     Backtracking,
     /// The rewrite that gains most, again and again: fastest.
@@ -112,9 +114,11 @@ impl Optimise {
         let device = self.device.resolve()?;
         let costs = Costs::of(self.cost, device)?;
         let model = costs.model();
+        let backtracking = Backtracking { alpha: self.alpha, ..Backtracking::default() };
         let search: Box<dyn Search> = match self.search {
+            Method::Portfolio => Box::new(Portfolio { backtracking }),
             Method::Greedy => Box::new(Greedy),
-            Method::Backtracking => Box::new(Backtracking { alpha: self.alpha, ..Backtracking::default() }),
+            Method::Backtracking => Box::new(backtracking),
         };
         let settings = Settings {
             search: search.as_ref(),

@@ -69,11 +69,14 @@ fn rewrites(outcome: &Outcome) -> String {
 fn notes(outcome: &Outcome) -> String {
     let search = &outcome.search;
     let mut lines = vec![format!(
-        "{} search: {} pops, {} graphs, {}",
+        "{} search: {} pops, {} graphs explored, {} expanded, {} met again, {}; best found by {}",
         search.method,
-        search.pops,
-        search.graphs_explored,
-        word(&search.stop_reason)
+        search.counts.pops,
+        search.counts.explored,
+        search.counts.expanded,
+        search.counts.duplicates,
+        word(&search.stop_reason),
+        search.found_by
     )];
     let clean = outcome.clean_up.plus(search.clean_up);
     if clean != CleanUp::default() && outcome.chosen.from != "original" {
@@ -140,8 +143,11 @@ pub fn document(outcome: &Outcome, context: &Context<'_>) -> Value {
         "search": {
             "method": search.method,
             "seconds": search.seconds,
-            "pops": search.pops,
-            "graphs_explored": search.graphs_explored,
+            "pops": search.counts.pops,
+            "graphs_explored": search.counts.explored,
+            "graphs_expanded": search.counts.expanded,
+            "duplicates": search.counts.duplicates,
+            "found_by": search.found_by,
             "stop_reason": search.stop_reason,
         },
         "applied": outcome.applied,

@@ -272,7 +272,7 @@ impl<'a> Matcher<'a> {
         let (graph, pattern) = (self.graph, self.pattern);
         let (asked, given) = (&pattern.source[node], graph.node(id));
         if given.op.kind() != Some(asked.kind)
-            || given.constant
+            || given.constant != asked.constant
             || self.found.nodes.iter().flatten().any(|bound| *bound == id)
         {
             return false;
@@ -423,7 +423,7 @@ impl<'a> Matcher<'a> {
             let asked = &self.pattern.source[producer];
             self.trace.content(value.node);
             let slot_fits = value.slot as usize == slot || !matches!(asked.outputs[slot], PatternOperand::One(_));
-            return node.op.kind() == Some(asked.kind) && slot_fits && !node.constant;
+            return node.op.kind() == Some(asked.kind) && slot_fits && node.constant == declared.constant;
         }
         declared.input.as_ref().is_none_or(|input| admits_input(self.graph, input, value))
     }

@@ -38,6 +38,8 @@ pub(super) struct PatternValue {
     pub input: Option<RuleInput>,
     /// The source node that produces it, and as which output.
     pub producer: Option<(usize, usize)>,
+    /// Whether it depends on inputs alone that must be constant: then it is looked for among constants, and nowhere else.
+    pub constant: bool,
 }
 
 /// A node of a compiled rule.
@@ -50,6 +52,8 @@ pub(super) struct PatternNode {
     pub attrs: Vec<(&'static str, AttrPattern)>,
     pub repeated: bool,
     pub commutative: bool,
+    /// Whether it depends on inputs alone that must be constant.
+    pub constant: bool,
 }
 
 /// A mention of a value in a compiled rule.
@@ -130,7 +134,10 @@ impl Pattern {
     pub fn compile(rule: Rule) -> Result<Pattern, RuleError> {
         let mut names = Names::default();
         for input in &rule.inputs {
-            names.define(&input.name, PatternValue { input: Some(input.clone()), producer: None })?;
+            names.define(
+                &input.name,
+                PatternValue { input: Some(input.clone()), producer: None, constant: input.constant },
+            )?;
         }
         let source = compile_nodes(&rule.source.nodes, &mut names, true)?;
         let source_outputs = names.operands(&rule.source.outputs)?;
@@ -233,10 +240,11 @@ fn compile_nodes(nodes: &[RuleNode], names: &mut Names, is_source: bool) -> Resu
     let mut compiled = Vec::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
         let inputs = names.operands(&node.inputs)?;
+        let constant = !inputs.is_empty() && inputs.iter().filter_map(|o| o.id()).all(|v| names.values[v].constant);
         for (slot, output) in node.outputs.iter().enumerate() {
             if let Some(name) = output.name() {
                 let producer = is_source.then_some((index, slot));
-                names.define(name, PatternValue { input: None, producer })?;
+                names.define(name, PatternValue { input: None, producer, constant })?;
             }
         }
         let schema = ops::schema(node.op);
@@ -266,6 +274,7 @@ fn compile_nodes(nodes: &[RuleNode], names: &mut Names, is_source: bool) -> Resu
             attrs,
             repeated: node.repeated,
             commutative: schema.commutative,
+            constant,
         });
     }
     Ok(compiled)

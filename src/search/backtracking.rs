@@ -2,46 +2,150 @@
 //! cheapest is expanded; a rewritten graph is kept if it costs less than alpha times the best so far.
 //!
 //! A graph in the queue is its parent and the rewrite that leads to it, with the cost that the match predicts: only what
-//! is taken from the queue is ever made. One state walks over the tree of graphs by undo and redo, so that no graph is
-//! stored. Graphs met before, by whatever order of rewrites, are known by their state hash (the transposition table).
+//! is taken from the queue is ever made. One that proves dearer than predicted goes back at its true cost, so that graphs
+//! are expanded in the order of their true costs. Graphs met before, by whatever order of rewrites, are known by their
+//! state hash.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
-
-use crate::cost::{self, CostModel};
+use crate::cost::CostModel;
 use crate::graph::Graph;
-use crate::rewrite::{Candidate, CleanUp, RuleSet};
+use crate::rewrite::{Candidate, RuleSet};
 
-use super::greedy::{MAX_WEIGHT_GROWTH, MIN_GAIN_US};
-use super::{Budget, Progress, Report, Saved, Search, State, Step, StopReason, Stopwatch};
+use super::tree::{At, Entered, MIN_GAIN_US, Tree};
+use super::{Budget, Progress, Report, Search, StopReason};
 
 /// Backtracking search.
 #[derive(Clone, Copy, Debug)]
 pub struct Backtracking {
     /// Graphs dearer than this many times the best are dropped; at least 1.
     pub alpha: f64,
-    /// Graphs with more nodes than this many times the initial one are dropped.
-    pub max_node_growth: f64,
     /// Most entries that the queue holds; the dearest go first.
     pub max_queue: usize,
 }
 
 impl Default for Backtracking {
     fn default() -> Backtracking {
-        Backtracking { alpha: 1.05, max_node_growth: 2.0, max_queue: 1_000_000 }
+        Backtracking { alpha: 1.05, max_queue: 100_000 }
     }
 }
 
-/// A graph that waits to be made.
+impl Search for Backtracking {
+    fn name(&self) -> &'static str {
+        "backtracking"
+    }
+
+    fn run(
+        &self,
+        graph: &Graph,
+        rules: &Arc<RuleSet>,
+        model: &dyn CostModel,
+        budget: &Budget,
+        progress: &mut dyn FnMut(&Progress) -> bool,
+    ) -> (Graph, Report) {
+        let mut tree = Tree::new(graph, rules, model, budget, progress, self.name());
+        let stop_reason = best_first(&mut tree, self, &[None]);
+        tree.finish(self.name(), stop_reason)
+    }
+}
+
+/// Whose graphs these are in the table of graphs met before.
+const PURPOSE: u32 = 0;
+
+/// Best-first search from the given places, until the queue is spent or the tree says stop.
+pub(super) fn best_first(tree: &mut Tree<'_>, settings: &Backtracking, from: &[At]) -> StopReason {
+    let mut queue = Queue { heap: BinaryHeap::new(), serial: 0, settings };
+    for at in from {
+        tree.go(at);
+        if tree.is_new(PURPOSE) {
+            queue.expand(tree);
+        }
+    }
+    loop {
+        if let Some(reason) = tree.stop() {
+            return reason;
+        }
+        let bound = settings.alpha * tree.best().1;
+        let Some(next) = queue.heap.pop().filter(|next| next.time_us <= bound) else {
+            return StopReason::Exhausted;
+        };
+        match next.what {
+            Due::Expand(at) => {
+                tree.go(&at);
+                queue.expand(tree);
+            }
+            Due::Make(parent, candidate) => {
+                tree.counts.pops += 1;
+                tree.go(&parent);
+                if tree.enter(&candidate, Some(PURPOSE)) != Entered::New {
+                    continue;
+                }
+                tree.keep_if_better();
+                let time_us = tree.state().total_us();
+                if time_us > settings.alpha * tree.best().1 {
+                    continue;
+                }
+                match queue.heap.peek() {
+                    Some(other) if other.time_us < time_us - MIN_GAIN_US => {
+                        queue.push(time_us, Due::Expand(tree.here()))
+                    }
+                    _ => queue.expand(tree),
+                }
+            }
+        }
+    }
+}
+
+/// Graphs that wait, by cost.
+struct Queue<'a> {
+    heap: BinaryHeap<Waiting>,
+    serial: usize,
+    settings: &'a Backtracking,
+}
+
+/// A graph that waits.
 struct Waiting {
-    predicted_us: f64,
+    /// Its cost, predicted or true.
+    time_us: f64,
     /// Order of arrival: among equals the first.
     serial: usize,
-    parent: usize,
-    candidate: Arc<Candidate>,
+    what: Due,
+}
+
+/// What is to be done with a graph.
+enum Due {
+    /// It is the parent, rewritten: make it.
+    Make(At, Arc<Candidate>),
+    /// It was made: queue its rewrites.
+    Expand(At),
+}
+
+impl Queue<'_> {
+    fn push(&mut self, time_us: f64, what: Due) {
+        self.heap.push(Waiting { time_us, serial: self.serial, what });
+        self.serial += 1;
+    }
+
+    /// Queues every rewrite of the current graph that may be worth it.
+    fn expand(&mut self, tree: &mut Tree<'_>) {
+        tree.counts.expanded += 1;
+        let here_us = tree.state().total_us();
+        let bound = self.settings.alpha * tree.best().1;
+        for candidate in tree.state().candidates() {
+            let predicted_us = here_us + candidate.score;
+            if predicted_us <= bound {
+                self.push(predicted_us, Due::Make(tree.here(), candidate.clone()));
+            }
+        }
+        if self.heap.len() > self.settings.max_queue {
+            let mut kept = std::mem::take(&mut self.heap).into_sorted_vec();
+            // The dearest come first.
+            kept.drain(..kept.len() - self.settings.max_queue / 2);
+            self.heap = kept.into();
+        }
+    }
 }
 
 impl PartialEq for Waiting {
@@ -61,168 +165,6 @@ impl PartialOrd for Waiting {
 impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> Ordering {
         // A binary heap gives the greatest: the cheapest must be that.
-        other.predicted_us.total_cmp(&self.predicted_us).then(other.serial.cmp(&self.serial))
-    }
-}
-
-/// A graph that was made.
-struct Visited {
-    parent: usize,
-    depth: usize,
-    candidate: Option<Arc<Candidate>>,
-    step: Option<Step>,
-}
-
-/// Walks one state over the tree of visited graphs.
-struct Walker<'a> {
-    state: State<'a>,
-    visited: Vec<Visited>,
-    /// From the root to where the state is; the saved parts undo the way back.
-    path: Vec<(usize, Saved)>,
-}
-
-impl Walker<'_> {
-    fn here(&self) -> usize {
-        self.path.last().map_or(0, |(at, _)| *at)
-    }
-
-    fn up(&mut self) {
-        let (_, saved) = self.path.pop().expect("below the root");
-        self.state.undo(saved);
-    }
-
-    fn go(&mut self, to: usize) {
-        let mut down = Vec::new();
-        let mut target = to;
-        while self.visited[target].depth > self.visited[self.here()].depth {
-            down.push(target);
-            target = self.visited[target].parent;
-        }
-        while self.visited[self.here()].depth > self.visited[target].depth {
-            self.up();
-        }
-        while self.here() != target {
-            down.push(target);
-            target = self.visited[target].parent;
-            self.up();
-        }
-        for at in down.into_iter().rev() {
-            let candidate = self.visited[at].candidate.clone().expect("only the root has none");
-            let saved = self.state.apply(&candidate);
-            self.path.push((at, saved));
-        }
-    }
-}
-
-impl Search for Backtracking {
-    fn name(&self) -> &'static str {
-        "backtracking"
-    }
-
-    fn run(
-        &self,
-        graph: &Graph,
-        rules: &Arc<RuleSet>,
-        model: &dyn CostModel,
-        budget: &Budget,
-        progress: &mut dyn FnMut(&Progress) -> bool,
-    ) -> (Graph, Report) {
-        let watch = Stopwatch::start(budget.time);
-        let weight_limit = cost::weight_bytes(graph).saturating_mul(MAX_WEIGHT_GROWTH);
-        let node_limit = (graph.len() as f64 * self.max_node_growth) as usize;
-        let state = State::new(graph.clone(), rules.clone(), model);
-        let start_us = state.total_us();
-        let root = Visited { parent: 0, depth: 0, candidate: None, step: None };
-        let mut walker = Walker { state, visited: vec![root], path: Vec::new() };
-        let mut seen: FxHashSet<u128> = FxHashSet::from_iter([walker.state.graph().state_hash()]);
-        let mut queue: BinaryHeap<Waiting> = BinaryHeap::new();
-        let (mut best, mut best_us) = (0, start_us);
-        let (mut pops, mut serial) = (0, 0);
-        self.expand(&walker, 0, best_us, budget, &mut queue, &mut serial);
-        let stop_reason = loop {
-            if pops >= budget.pops {
-                break StopReason::Budget;
-            }
-            if watch.is_over() {
-                break StopReason::Time;
-            }
-            if !progress(&Progress { pops, start_us, best_us }) {
-                break StopReason::Interrupted;
-            }
-            let Some(next) = queue.pop() else { break StopReason::Exhausted };
-            if next.predicted_us > self.alpha * best_us {
-                break StopReason::Exhausted;
-            }
-            walker.go(next.parent);
-            if !next.candidate.patch.is_acyclic(walker.state.graph()) {
-                continue;
-            }
-            let step = walker.state.describe(&next.candidate);
-            let saved = walker.state.apply(&next.candidate);
-            let id = walker.visited.len();
-            let too_large = walker.state.graph().len() > node_limit
-                || cost::weight_bytes(walker.state.graph()) > weight_limit
-                || walker.state.total_us() > self.alpha * best_us;
-            if too_large || !seen.insert(walker.state.graph().state_hash()) {
-                walker.state.undo(saved);
-                continue;
-            }
-            pops += 1;
-            walker.visited.push(Visited {
-                parent: next.parent,
-                depth: walker.visited[next.parent].depth + 1,
-                candidate: Some(next.candidate),
-                step: Some(step),
-            });
-            walker.path.push((id, saved));
-            if walker.state.total_us() < best_us - MIN_GAIN_US {
-                (best, best_us) = (id, walker.state.total_us());
-            }
-            self.expand(&walker, id, best_us, budget, &mut queue, &mut serial);
-        };
-        walker.go(best);
-        let clean_up = walker.path.iter().fold(CleanUp::default(), |sum, (_, saved)| sum.plus(saved.clean_up));
-        let applied = walker.path.iter().filter_map(|(at, _)| walker.visited[*at].step.clone()).collect();
-        let report = Report {
-            method: self.name(),
-            seconds: watch.seconds(),
-            pops,
-            graphs_explored: seen.len(),
-            stop_reason,
-            applied,
-            best_us,
-            clean_up,
-        };
-        (walker.state.into_graph(), report)
-    }
-}
-
-impl Backtracking {
-    /// Puts every rewrite of the current graph that may be worth it into the queue.
-    fn expand(
-        &self,
-        walker: &Walker<'_>,
-        at: usize,
-        best_us: f64,
-        budget: &Budget,
-        queue: &mut BinaryHeap<Waiting>,
-        serial: &mut usize,
-    ) {
-        if budget.max_rewrites.is_some_and(|most| walker.visited[at].depth >= most) {
-            return;
-        }
-        let here_us = walker.state.total_us();
-        for candidate in walker.state.candidates() {
-            let predicted_us = here_us + candidate.score;
-            if predicted_us <= self.alpha * best_us {
-                queue.push(Waiting { predicted_us, serial: *serial, parent: at, candidate: candidate.clone() });
-                *serial += 1;
-            }
-        }
-        if queue.len() > self.max_queue {
-            let mut kept = std::mem::take(queue).into_sorted_vec();
-            kept.drain(..self.max_queue / 2);
-            *queue = kept.into();
-        }
+        other.time_us.total_cmp(&self.time_us).then(other.serial.cmp(&self.serial))
     }
 }

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 /// Bounds of a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Budget {
-    /// Distinct graphs taken from the queue and expanded (backtracking; those met before are not counted) or rewrites
-    /// applied (greedy).
+    /// Rewritten graphs taken from the queue (backtracking) or rewrites applied (greedy): see [`Counts::pops`].
     pub pops: usize,
     /// Wall-clock time.
     pub time: Option<Duration>,
@@ -50,12 +49,12 @@ pub struct Step {
 pub struct Report {
     /// Name of the method.
     pub method: &'static str,
+    /// The part of the method that found the best graph; `original` if nothing is cheaper than the start.
+    pub found_by: &'static str,
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// Distinct graphs expanded, or rewrites applied.
-    pub pops: usize,
-    /// Distinct graphs visited.
-    pub graphs_explored: usize,
+    /// What it did, counted.
+    pub counts: Counts,
     /// Why it stopped.
     pub stop_reason: StopReason,
     /// Rewrites that lead from the start to the best graph.
@@ -66,10 +65,25 @@ pub struct Report {
     pub clean_up: crate::rewrite::CleanUp,
 }
 
+/// What a search did, counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Rewritten graphs taken from the queue, each once, whatever became of it: expanded, met before, refused, or not worth
+    /// expanding. (TASO makes graphs before it queues them, so that its queue has distinct graphs only: its pops are what
+    /// is `expanded` here.) A greedy search counts the rewrites that it applied.
+    pub pops: usize,
+    /// Distinct graphs made, the start included.
+    pub explored: usize,
+    /// Graphs all of whose rewrites were considered.
+    pub expanded: usize,
+    /// Graphs made and dropped because they were met before.
+    pub duplicates: usize,
+}
+
 /// How far a search is.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Progress {
-    /// Distinct graphs expanded, or rewrites applied.
+    /// As [`Counts::pops`].
     pub pops: usize,
     /// Estimated cost at the start, in microseconds.
     pub start_us: f64,

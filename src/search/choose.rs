@@ -173,3 +173,80 @@ fn measure(
         Err(error) => Err(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Facts;
+
+    /// A contender of its own graph, told from others by the number of its inputs.
+    fn contender(from: &str, inputs: usize, estimate_us: f64) -> Contender {
+        let mut graph = Graph::new(from);
+        for i in 0..inputs {
+            graph.add_input(&format!("x{i}"), Facts::default());
+        }
+        Contender { from: from.to_owned(), graph, estimate_us, applied: Vec::new() }
+    }
+
+    fn measured(from: &str, median_us: f64, (low, speedup, high): (f64, f64, f64)) -> Measurement {
+        Measurement { from: from.to_owned(), median_us, spread_us: 1.0, speedup, low, high }
+    }
+
+    fn taken(rows: &[(f64, f64, (f64, f64, f64))]) -> Option<usize> {
+        let original = contender("original", 0, 100.0);
+        let contenders: Vec<Contender> = rows.iter().map(|(estimate, ..)| contender("c", 1, *estimate)).collect();
+        let measurements: Vec<Measurement> =
+            rows.iter().map(|(_, median, ratio)| measured("c", *median, *ratio)).collect();
+        fastest(&original, &contenders, &measurements)
+    }
+
+    #[test]
+    fn the_fastest_beyond_noise_is_taken_and_none_that_may_be_slower() {
+        // (estimate, median, (low, speed-up, high)); the original is estimated at 100.
+        let sure = (90.0, 80.0, (1.1, 1.2, 1.3));
+        let surer = (95.0, 70.0, (1.2, 1.4, 1.5));
+        let dearer_but_faster = (110.0, 60.0, (1.3, 1.5, 1.6));
+        let within_noise = (90.0, 99.0, (0.995, 1.01, 1.02));
+        let dearer_within_noise = (110.0, 99.0, (0.995, 1.01, 1.02));
+        let may_be_slower = (90.0, 50.0, (0.95, 1.3, 1.5));
+        let slower = (50.0, 120.0, (0.8, 0.83, 0.9));
+        assert_eq!(taken(&[sure, surer]), Some(1));
+        assert_eq!(taken(&[sure, dearer_but_faster]), Some(1));
+        assert_eq!(taken(&[within_noise]), Some(0));
+        assert_eq!(taken(&[dearer_within_noise]), None);
+        assert_eq!(taken(&[may_be_slower, slower]), None);
+        assert_eq!(taken(&[slower, sure]), Some(1));
+        assert_eq!(taken(&[]), None);
+    }
+
+    #[test]
+    fn without_measuring_the_method_has_its_way_unless_it_found_nothing() {
+        let mut weights = Weights::default();
+        let contenders = vec![contender("search", 1, 80.0), contender("greedy", 2, 70.0)];
+        let (taken, chosen) = choose(contender("original", 0, 100.0), contenders, None, &mut weights);
+        assert_eq!((taken.from.as_str(), chosen.from.as_str(), chosen.method_time_us), ("search", "search", 80.0));
+        let same = vec![contender("search", 0, 100.0)];
+        let (taken, chosen) = choose(contender("original", 0, 100.0), same, None, &mut weights);
+        assert_eq!((taken.from.as_str(), chosen.from.as_str(), chosen.measured.len()), ("original", "original", 0));
+    }
+
+    #[test]
+    fn graphs_that_are_the_same_are_measured_once() {
+        let original = contender("original", 0, 100.0);
+        let mut contenders =
+            vec![contender("search", 1, 80.0), contender("greedy", 1, 80.0), contender("clean-up", 0, 100.0)];
+        distinct(&mut contenders, &original.graph);
+        assert_eq!(contenders.iter().map(|c| c.from.as_str()).collect::<Vec<_>>(), ["search"]);
+    }
+
+    #[test]
+    fn a_graph_that_cannot_be_run_is_not_measured_and_it_is_said() {
+        // Inputs without a type cannot be drawn.
+        let contenders = vec![contender("search", 2, 80.0)];
+        let measuring = Measuring { device: Device::Cpu, seed: 0 };
+        let mut weights = Weights::default();
+        let (taken, chosen) = choose(contender("original", 1, 100.0), contenders, Some(measuring), &mut weights);
+        assert_eq!(taken.from, "search");
+        assert!(chosen.not_measured.is_some() && chosen.measured.is_empty(), "{chosen:?}");
+    }
+}

@@ -3,16 +3,14 @@
 
 use std::sync::Arc;
 
-use crate::cost::{self, CostModel};
+use rustc_hash::FxHashSet;
+
+use crate::cost::CostModel;
 use crate::graph::Graph;
-use crate::rewrite::{Candidate, CleanUp, RuleSet};
+use crate::rewrite::{Candidate, RuleSet};
 
-use super::{Budget, Progress, Report, Search, State, StopReason, Stopwatch};
-
-/// Gains below this many microseconds are noise of the arithmetic.
-pub(super) const MIN_GAIN_US: f64 = 1e-6;
-/// The weights that inference reads may grow to this many times those of the model.
-pub(super) const MAX_WEIGHT_GROWTH: u64 = 2;
+use super::tree::{Entered, MIN_GAIN_US, Tree};
+use super::{Budget, Progress, Report, Search, StopReason};
 
 /// Greedy search.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,51 +29,70 @@ impl Search for Greedy {
         budget: &Budget,
         progress: &mut dyn FnMut(&Progress) -> bool,
     ) -> (Graph, Report) {
-        let watch = Stopwatch::start(budget.time);
-        let weight_limit = cost::weight_bytes(graph).saturating_mul(MAX_WEIGHT_GROWTH);
-        let mut state = State::new(graph.clone(), rules.clone(), model);
-        let start_us = state.total_us();
-        let mut applied = Vec::new();
-        let mut clean_up = CleanUp::default();
-        let mut refused: Vec<Arc<Candidate>> = Vec::new();
-        let stop_reason = loop {
-            if budget.max_rewrites.is_some_and(|most| applied.len() >= most) {
-                break StopReason::StopAfter;
-            }
-            if watch.is_over() {
-                break StopReason::Time;
-            }
-            if !progress(&Progress { pops: applied.len(), start_us, best_us: state.total_us() }) {
-                break StopReason::Interrupted;
-            }
-            let gains = |c: &&Arc<Candidate>| c.score < -MIN_GAIN_US && !refused.iter().any(|r| Arc::ptr_eq(r, c));
-            let best = state.candidates().filter(gains).filter(|c| c.patch.is_acyclic(state.graph()));
-            let Some(best) = best.min_by(|a, b| a.score.total_cmp(&b.score)).cloned() else {
-                break StopReason::Exhausted;
-            };
-            let step = state.describe(&best);
-            let before = state.total_us();
-            let saved = state.apply(&best);
-            // The prediction may be off (a clean-up saw more or less); a step that does not gain is taken back.
-            if state.total_us() > before - MIN_GAIN_US || cost::weight_bytes(state.graph()) > weight_limit {
-                state.undo(saved);
-                refused.push(best);
-            } else {
-                clean_up = clean_up.plus(saved.clean_up);
-                applied.push(step);
-                refused.clear();
-            }
-        };
-        let report = Report {
-            method: self.name(),
-            seconds: watch.seconds(),
-            pops: applied.len(),
-            graphs_explored: applied.len() + 1,
-            stop_reason,
-            applied,
-            best_us: state.total_us(),
-            clean_up,
-        };
-        (state.into_graph(), report)
+        let mut tree = Tree::new(graph, rules, model, budget, progress, self.name());
+        let stop_reason = descend(&mut tree, &|_| true, true);
+        tree.finish(self.name(), stop_reason)
+    }
+}
+
+/// Applies the candidate of the largest predicted gain among those that are wanted, again and again. With `charged` each
+/// application counts against the budget of pops.
+pub(super) fn descend(tree: &mut Tree<'_>, wanted: &dyn Fn(&Arc<Candidate>) -> bool, charged: bool) -> StopReason {
+    let mut refused = Known::default();
+    loop {
+        if tree.is_deep_enough() {
+            return StopReason::StopAfter;
+        }
+        if let Some(reason) = tree.stop() {
+            return reason;
+        }
+        let gains = |c: &&Arc<Candidate>| c.score < -MIN_GAIN_US && wanted(c) && !refused.contains(c);
+        let best = tree.state().candidates().filter(gains).min_by(|a, b| a.score.total_cmp(&b.score)).cloned();
+        let Some(best) = best else { return StopReason::Exhausted };
+        let before = tree.state().total_us();
+        let entered = tree.enter(&best, None);
+        if entered == Entered::New && tree.state().total_us() < before - MIN_GAIN_US {
+            refused.clear();
+            tree.counts.pops += usize::from(charged);
+            tree.counts.expanded += 1;
+            tree.keep_if_better();
+            continue;
+        }
+        // The prediction may be off (a clean-up saw more or less): a step that does not gain is taken back, and tried again
+        // after the next that does.
+        if entered == Entered::New {
+            tree.leave();
+        }
+        refused.insert(&best);
+    }
+}
+
+/// Candidates known by where they are in memory: the index keeps a candidate as long as nothing that it looked at changes.
+#[derive(Default)]
+pub(super) struct Known {
+    addresses: FxHashSet<usize>,
+    /// Keeps the addresses from being used again.
+    held: Vec<Arc<Candidate>>,
+}
+
+impl Known {
+    /// Adds a candidate; whether it is new.
+    pub fn insert(&mut self, candidate: &Arc<Candidate>) -> bool {
+        let new = self.addresses.insert(Arc::as_ptr(candidate) as usize);
+        if new {
+            self.held.push(candidate.clone());
+        }
+        new
+    }
+
+    /// Whether it is there.
+    pub fn contains(&self, candidate: &Arc<Candidate>) -> bool {
+        self.addresses.contains(&(Arc::as_ptr(candidate) as usize))
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.addresses.clear();
+        self.held.clear();
     }
 }

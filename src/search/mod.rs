@@ -4,15 +4,22 @@ mod backtracking;
 mod budget;
 mod choose;
 mod greedy;
+mod look_ahead;
+mod normalise;
 mod pipeline;
+mod portfolio;
 mod state;
+mod tree;
+mod walk;
 
 pub use backtracking::Backtracking;
-pub use budget::{Budget, Progress, Report, Step, StopReason, Stopwatch};
+pub use budget::{Budget, Counts, Progress, Report, Step, StopReason, Stopwatch};
 pub use choose::{Chosen, Contender, Measurement, Measuring, choose};
 pub use greedy::Greedy;
 pub use pipeline::{Event, OptimiseError, Outcome, Settings, Summary, optimise};
+pub use portfolio::Portfolio;
 pub use state::{Saved, State};
+pub use walk::RandomWalk;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ mod check;
 mod expr;
 pub mod generator;
 mod instance;
+mod inverse;
 mod json;
 mod library;
 mod proof;
@@ -18,6 +19,7 @@ mod value;
 
 pub use canonical::id_of;
 pub use expr::{TextError, condition_text, expr_text, operand_text, parse_condition, parse_expr, parse_operand};
+pub use inverse::inverse;
 pub use library::{
     FORMAT, FiniteField, Generator, Ids, Library, LibraryError, STARTER, Status, Substitution, VERSION, Verification,
 };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use graphopt::cost::CostModel;
 use graphopt::graph::{Graph, splitmix64};
 use graphopt::rewrite::{CleanUp, RuleSet};
-use graphopt::search::{Budget, Progress, Report, Search, State, StopReason};
+use graphopt::search::{Budget, Counts, Progress, Report, Search, State, StopReason};
 use graphopt::substitution::Library;
 
 /// The Python with `onnx`, `onnxruntime` and `numpy`; `cargo xtask test` sets it up and names it in GRAPHOPT_TEST_PYTHON.
@@ -77,9 +77,9 @@ impl Search for Wander {
         }
         let report = Report {
             method: self.name(),
+            found_by: "random",
             seconds: 0.0,
-            pops: applied.len(),
-            graphs_explored: applied.len() + 1,
+            counts: Counts { pops: applied.len(), explored: applied.len() + 1, expanded: applied.len(), duplicates: 0 },
             stop_reason: StopReason::Exhausted,
             applied,
             best_us: state.total_us(),

@@ -1,0 +1,76 @@
+//! The default search: greedy from the original and from its normal form, look-ahead from the better, then best-first from
+//! all of these with what is left of the budget. The rewrites of greedy are not counted against it.
+
+use std::sync::Arc;
+
+use crate::cost::CostModel;
+use crate::graph::Graph;
+use crate::rewrite::RuleSet;
+
+use super::backtracking::{Backtracking, best_first};
+use super::greedy::descend;
+use super::look_ahead::LookAhead;
+use super::normalise::normalise;
+use super::tree::Tree;
+use super::{Budget, Progress, Report, Search, StopReason};
+
+/// Several searches one after another over one tree.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Portfolio {
+    /// How far uphill to go, and how much to remember.
+    pub backtracking: Backtracking,
+}
+
+impl Search for Portfolio {
+    fn name(&self) -> &'static str {
+        "portfolio"
+    }
+
+    fn run(
+        &self,
+        graph: &Graph,
+        rules: &Arc<RuleSet>,
+        model: &dyn CostModel,
+        budget: &Budget,
+        progress: &mut dyn FnMut(&Progress) -> bool,
+    ) -> (Graph, Report) {
+        let mut tree = Tree::new(graph, rules, model, budget, progress, "greedy");
+        let stop_reason = self.search(&mut tree, rules);
+        tree.finish(self.name(), stop_reason)
+    }
+}
+
+/// Look-ahead, pass by pass: depth, whether it goes uphill, and the share of the budget at which it ends. Steps that cost
+/// nothing come first: they are what hides a gain most often, and there are fewer of them.
+const PASSES: [(u32, bool, f64); 5] =
+    [(1, true, 0.3), (2, false, 0.4), (3, false, 0.5), (2, true, 0.6), (3, true, 0.65)];
+
+impl Portfolio {
+    fn search(&self, tree: &mut Tree<'_>, rules: &RuleSet) -> StopReason {
+        let reason = descend(tree, &|_| true, false);
+        if reason != StopReason::Exhausted {
+            return reason;
+        }
+        let greedy = tree.here();
+        tree.begin("normalising");
+        tree.go(&None);
+        let mut reason = normalise(tree, rules);
+        if reason == StopReason::Exhausted {
+            reason = descend(tree, &|_| true, false);
+        }
+        if reason != StopReason::Exhausted {
+            return reason;
+        }
+        let normalised = tree.here();
+        tree.begin("look-ahead");
+        for (depth, uphill, share) in PASSES {
+            let alpha = if uphill { self.backtracking.alpha } else { 1.0 };
+            if let Some(reason) = LookAhead::new(alpha, depth, share).run(tree) {
+                return reason;
+            }
+        }
+        tree.begin("backtracking");
+        let (best, _) = tree.best();
+        best_first(tree, &self.backtracking, &[None, best, greedy, normalised])
+    }
+}
