@@ -57,10 +57,5 @@ fn main() {
             report.stop_reason,
             peak_memory()
         );
-        if std::env::var_os("STEPS").is_some() {
-            let mut counts = std::collections::BTreeMap::new();
-            report.applied.iter().for_each(|s| *counts.entry(s.rule.clone()).or_insert(0) += 1);
-            println!("{counts:?}");
-        }
     }
 }

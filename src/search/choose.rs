@@ -177,13 +177,14 @@ fn measure(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Facts;
+    use crate::graph::{Facts, ValueRef};
 
     /// A contender of its own graph, told from others by the number of its inputs.
     fn contender(from: &str, inputs: usize, estimate_us: f64) -> Contender {
         let mut graph = Graph::new(from);
         for i in 0..inputs {
-            graph.add_input(&format!("x{i}"), Facts::default());
+            let id = graph.add_input(&format!("x{i}"), Facts::default());
+            graph.add_output(&format!("y{i}"), ValueRef::first(id));
         }
         Contender { from: from.to_owned(), graph, estimate_us, applied: Vec::new() }
     }

@@ -17,7 +17,9 @@ fn remoteness(op: OpKind) -> Option<u32> {
     use OpKind::*;
     match op {
         Add | Mul | Div | MatMul => Some(4),
-        Sub | Neg | Reciprocal | Gemm => Some(6),
+        Sub | Neg | Reciprocal => Some(6),
+        // More than a product and a sum: a Gemm with a bias is not made here.
+        Gemm => Some(9),
         Sum | Mean | Einsum => Some(10),
         Relu | Abs | Sigmoid | Tanh | Exp | Sqrt | Softplus | Clip => Some(4),
         _ => None,
