@@ -39,6 +39,12 @@ fn small(name: &str, sizes: &[(&str, u64)]) -> Imported {
     import(zoo::build(name, sizes).unwrap(), &ImportOptions::default()).unwrap()
 }
 
+/// The small sizes that an architecture has, within what it allows.
+fn small_sizes(entry: &zoo::Entry) -> Vec<(&'static str, u64)> {
+    let least = |name: &str| entry.sizes.iter().find(|s| s.name == name).map(|s| s.min);
+    SMALL.into_iter().filter_map(|(name, size)| Some((name, size.max(least(name)?)))).collect()
+}
+
 fn clean(imported: &Imported) -> Graph {
     let mut graph = imported.graph.clone();
     clean_up(&mut graph);
@@ -78,6 +84,34 @@ fn cost_of_a_state_is_that_of_its_graph_whatever_is_applied_and_undone() {
         }
         saved.into_iter().rev().for_each(|s| state.undo(s));
         assert_eq!(state.graph().state_hash(), start);
+    }
+}
+
+/// What a search from scratch finds is the oracle of the index: same matches, same patches, same predictions, in the same
+/// order, along a random walk of applications and undos with the whole library.
+#[test]
+fn candidates_are_those_of_a_search_from_scratch_whatever_is_applied_and_undone() {
+    let (model, rules) = (roofline(), library());
+    for (seed, entry) in zoo::ENTRIES.iter().enumerate() {
+        let name = entry.name;
+        let mut state = State::new(clean(&small(name, &small_sizes(entry))), rules.clone(), &model);
+        let found = |state: &State<'_>| -> Vec<_> { state.candidates().cloned().collect() };
+        let start = found(&state);
+        let mut draws = (0..).map(|i| splitmix64(seed as u64, i) as usize);
+        let mut saved = Vec::new();
+        for turn in 0..12 {
+            if saved.len() > 3 && draws.next().unwrap() % 4 == 0 {
+                state.undo(saved.pop().unwrap());
+            } else {
+                let candidates: Vec<_> =
+                    state.candidates().filter(|c| c.patch.is_acyclic(state.graph())).cloned().collect();
+                saved.push(state.apply(&candidates[draws.next().unwrap() % candidates.len()]));
+            }
+            let scratch = State::new(state.graph().clone(), rules.clone(), &model);
+            assert_eq!(found(&state), found(&scratch), "{name}, turn {turn}");
+        }
+        saved.into_iter().rev().for_each(|s| state.undo(s));
+        assert_eq!(found(&state), start, "{name}");
     }
 }
 
@@ -210,13 +244,7 @@ fn every_architecture_is_optimised_checked_and_never_dearer() {
     let model = roofline();
     let rules = library();
     for entry in zoo::ENTRIES {
-        let takes = |(name, _): &(&str, u64)| entry.sizes.iter().any(|s| s.name == *name);
-        let mut sizes: Vec<(&str, u64)> = SMALL.iter().copied().filter(takes).collect();
-        for size in sizes.iter_mut() {
-            let range = entry.sizes.iter().find(|s| s.name == size.0).expect("only sizes that it has");
-            size.1 = size.1.max(range.min);
-        }
-        let imported = small(entry.name, &sizes);
+        let imported = small(entry.name, &small_sizes(entry));
         let settings = Settings {
             search: &Portfolio::default(),
             budget: Budget { pops: 60, ..Budget::default() },

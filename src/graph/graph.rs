@@ -10,7 +10,7 @@ use petgraph::stable_graph::StableDiGraph;
 use petgraph::visit::{EdgeRef, IntoEdgeReferences};
 use smallvec::SmallVec;
 
-use super::{Facts, Node, NodeId, Op, ValueRef};
+use super::{Facts, Node, NodeId, Op, OpKind, ValueRef};
 
 /// Which output of the producer feeds which input of the consumer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,8 +52,9 @@ enum Change {
 pub struct Changes {
     /// Nodes added, removed, or given another operand; ascending.
     pub content: Vec<NodeId>,
-    /// Nodes whose results gained or lost a use; ascending.
-    pub users: Vec<NodeId>,
+    /// Nodes whose results gained or lost a use, with the user's operator (`None`: it is an output of the graph, or an
+    /// operator that is not understood); ascending.
+    pub users: Vec<(NodeId, Option<OpKind>)>,
 }
 
 /// A computation graph. Clones share names, types, attributes and weights.
@@ -164,6 +165,24 @@ impl Graph {
             .collect();
         users.sort_unstable();
         users
+    }
+
+    /// Uses of a value by nodes that apply this operator, sorted by (node, slot).
+    pub fn consumers_of(&self, value: ValueRef, kind: OpKind) -> SmallVec<[Use; 4]> {
+        let mut users: SmallVec<[Use; 4]> = self
+            .nodes
+            .edges_directed(value.node, Direction::Outgoing)
+            .filter(|e| e.weight().from == value.slot && self.nodes[e.target()].op.kind() == Some(kind))
+            .map(|e| Use { node: e.target(), slot: e.weight().to })
+            .collect();
+        users.sort_unstable();
+        users
+    }
+
+    /// Every use of a node's results by nodes, as the value and the consumer. The order means nothing.
+    pub fn uses(&self, id: NodeId) -> impl Iterator<Item = (ValueRef, NodeId)> + '_ {
+        let edges = self.nodes.edges_directed(id, Direction::Outgoing);
+        edges.map(move |e| (ValueRef { node: id, slot: e.weight().from }, e.target()))
     }
 
     /// Number of uses of any output of a node by nodes.
@@ -309,10 +328,12 @@ impl Graph {
     /// What changed since `mark`.
     pub fn changes_since(&self, mark: Mark) -> Changes {
         let mut changes = Changes::default();
+        let journal = &self.journal[mark.0..];
         let operands = |changes: &mut Changes, node: &Node| {
-            changes.users.extend(node.inputs.iter().flatten().map(|v| v.node));
+            let kind = node.op.kind();
+            changes.users.extend(node.inputs.iter().flatten().map(|v| (v.node, kind)));
         };
-        for change in &self.journal[mark.0..] {
+        for (at, change) in journal.iter().enumerate() {
             match change {
                 Change::Added(id) => {
                     changes.content.push(*id);
@@ -325,23 +346,27 @@ impl Graph {
                     operands(&mut changes, node);
                 }
                 Change::Rewired { user, old } => {
+                    let removed = journal[at..].iter().find_map(|later| match later {
+                        Change::Removed(id, node) if *id == user.node => Some(&**node),
+                        _ => None,
+                    });
                     changes.content.push(user.node);
-                    changes.users.extend(old.map(|v| v.node));
-                    if let Some(node) = self.get(user.node) {
-                        changes.users.extend(node.inputs[user.slot as usize].map(|v| v.node));
+                    if let Some(node) = removed.or_else(|| self.get(user.node)) {
+                        let values = old.iter().chain(&node.inputs[user.slot as usize]);
+                        changes.users.extend(values.map(|v| (v.node, node.op.kind())));
                     }
                 }
                 Change::Output { position, old } => {
-                    changes.users.push(old.node);
-                    changes.users.push(self.outputs[*position].value.node);
+                    changes.users.push((old.node, None));
+                    changes.users.push((self.outputs[*position].value.node, None));
                 }
                 Change::Named { .. } => {}
             }
         }
-        for list in [&mut changes.content, &mut changes.users] {
-            list.sort_unstable();
-            list.dedup();
-        }
+        changes.content.sort_unstable();
+        changes.content.dedup();
+        changes.users.sort_unstable();
+        changes.users.dedup();
         changes
     }
 

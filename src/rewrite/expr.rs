@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::graph::{Dim, Graph, ValueRef};
 
 use super::bindings::{Binding, Match, Val};
@@ -19,13 +21,13 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    fn values(&self, operand: &Operand) -> Option<Vec<ValueRef>> {
+    fn values(&self, operand: &Operand) -> Option<SmallVec<[ValueRef; 4]>> {
         let id = *self.pattern.value_ids.get(operand.name()?)?;
         match operand {
-            Operand::One(_) | Operand::Each(_) => self.found.value(id, self.member).map(|v| vec![v]),
-            Operand::First(_) => self.found.value(id, 0).map(|v| vec![v]),
+            Operand::One(_) | Operand::Each(_) => self.found.value(id, self.member).map(|v| smallvec![v]),
+            Operand::First(_) => self.found.value(id, 0).map(|v| smallvec![v]),
             Operand::All(_) => match &self.found.values[id] {
-                Binding::List(list) => Some(list.to_vec()),
+                Binding::List(list) => Some(list.clone()),
                 Binding::One(_) | Binding::Free | Binding::Absent => None,
             },
             Operand::Absent => None,

@@ -7,31 +7,11 @@ use crate::graph::{Attr, Graph, Node, NodeId, Op, Use, ValueRef};
 
 use super::bindings::{Binding, Match};
 use super::expr::{Scope, is_per_member};
-use super::pattern::{Pattern, PatternOperand, Step, ValueId, VarId, attr_ints, default_entry, is_optional};
+use super::pattern::{
+    Pattern, PatternNode, PatternOperand, Step, ValueId, VarId, attr_ints, default_entry, is_optional,
+};
+use super::reads::Trace;
 use super::rule::{AttrPattern, DTypeClass, RuleInput};
-
-/// What a search for matches looked at: nodes whose operator, operands or types mattered, and nodes whose users did.
-#[derive(Default, Debug)]
-pub(super) struct Trace {
-    pub content: SmallVec<[NodeId; 16]>,
-    pub users: SmallVec<[NodeId; 8]>,
-}
-
-impl Trace {
-    #[inline]
-    pub fn content(&mut self, id: NodeId) {
-        if !self.content.contains(&id) {
-            self.content.push(id);
-        }
-    }
-
-    #[inline]
-    pub fn users(&mut self, id: NodeId) {
-        if !self.users.contains(&id) {
-            self.users.push(id);
-        }
-    }
-}
 
 /// Groups larger than this are left alone.
 const MAX_GROUP: usize = 256;
@@ -45,7 +25,7 @@ enum Undo {
 
 /// Buffers that searches use again, since most of them end at once.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(super) struct Buffers {
     found: Match,
     trail: Vec<Undo>,
 }
@@ -57,25 +37,32 @@ pub(super) fn find(
     rule: u32,
     anchor: NodeId,
     trace: &mut Trace,
-    scratch: &mut Scratch,
+    buffers: &mut Buffers,
 ) -> SmallVec<[Match; 2]> {
-    let mut found = std::mem::take(&mut scratch.found);
+    let node = graph.node(anchor);
+    let orders = orders(&pattern.source[pattern.anchor], node);
+    // Most searches end here.
+    if !orders.iter().any(|&swapped| may_bind(graph, pattern, pattern.anchor, node, swapped)) {
+        return SmallVec::new();
+    }
+    let mut found = std::mem::take(&mut buffers.found);
     found.reset(rule, pattern);
-    let trail = std::mem::take(&mut scratch.trail);
-    let mut matcher = Matcher { graph, pattern, trace, found, trail, results: SmallVec::new() };
-    for &swapped in matcher.orders(pattern.anchor, anchor) {
+    let trail = std::mem::take(&mut buffers.trail);
+    let mut matcher = Matcher { graph, pattern, anchor, trace, found, trail, results: SmallVec::new() };
+    for &swapped in orders {
         if matcher.bind_node(pattern.anchor, anchor, swapped, 0) {
             matcher.solve(&pattern.plan);
         }
         matcher.undo(0);
     }
-    (scratch.found, scratch.trail) = (matcher.found, matcher.trail);
+    (buffers.found, buffers.trail) = (matcher.found, matcher.trail);
     matcher.results
 }
 
 struct Matcher<'a> {
     graph: &'a Graph,
     pattern: &'a Pattern,
+    anchor: NodeId,
     trace: &'a mut Trace,
     found: Match,
     trail: Vec<Undo>,
@@ -103,14 +90,15 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Orders in which a node's operands are tried.
     fn orders(&self, node: usize, id: NodeId) -> &'static [bool] {
-        let inputs = &self.graph.node(id).inputs;
-        if self.pattern.source[node].commutative && inputs.len() == 2 && inputs[0] != inputs[1] {
-            &[false, true]
-        } else {
-            &[false]
-        }
+        orders(&self.pattern.source[node], self.graph.node(id))
+    }
+
+    /// The consumers of a value that may be bound to a node of the source, sorted.
+    fn consumers(&mut self, value: ValueRef, node: usize) -> SmallVec<[Use; 4]> {
+        let kind = self.pattern.source[node].kind;
+        self.trace.users_of(value.node, kind);
+        self.graph.consumers_of(value, kind)
     }
 
     /// Every way to carry out the steps; each complete one is a result.
@@ -130,8 +118,7 @@ impl<'a> Matcher<'a> {
             }
             Step::Down { value, node } => {
                 let Some(v) = self.found.value(*value, 0) else { return };
-                self.trace.users(v.node);
-                for user in self.graph.consumers(v) {
+                for user in self.consumers(v, *node) {
                     self.branch(*node, user.node, 0, rest);
                 }
             }
@@ -192,8 +179,7 @@ impl<'a> Matcher<'a> {
             return false;
         }
         let first = self.found.nodes[node][0];
-        self.trace.users(v.node);
-        for user in self.graph.consumers(v) {
+        for user in self.consumers(v, node) {
             let count = self.found.nodes[node].len();
             if user.node == first || count >= MAX_GROUP || self.found.nodes[node].contains(&user.node) {
                 continue;
@@ -229,10 +215,7 @@ impl<'a> Matcher<'a> {
                 None => return false,
             },
             Step::Down { value, node } => match self.found.value(*value, member) {
-                Some(v) => {
-                    self.trace.users(v.node);
-                    (*node, self.graph.consumers(v).iter().map(|u| u.node).collect())
-                }
+                Some(v) => (*node, self.consumers(v, *node).iter().map(|u| u.node).collect()),
                 None => return false,
             },
             _ => return false,
@@ -256,19 +239,35 @@ impl<'a> Matcher<'a> {
     fn member_conditions(&self, member: usize) -> bool {
         let scope = self.scope(member);
         self.pattern.rule.conditions.iter().filter(|c| is_per_member(c)).all(|c| scope.holds(c))
+            && self.computed_attrs(true, member)
     }
 
     fn accept(&mut self) {
         let scope = self.scope(0);
-        if self.pattern.rule.conditions.iter().filter(|c| !is_per_member(c)).all(|c| scope.holds(c)) {
+        if self.pattern.rule.conditions.iter().filter(|c| !is_per_member(c)).all(|c| scope.holds(c))
+            && self.computed_attrs(false, 0)
+        {
             self.results.push(self.found.clone());
         }
+    }
+
+    /// Whether the attributes that the source computes are those of the nodes bound: of one member's, or of all others.
+    fn computed_attrs(&self, repeated: bool, member: usize) -> bool {
+        let scope = self.scope(member);
+        self.pattern.computed.iter().filter(|(node, ..)| self.pattern.source[*node].repeated == repeated).all(
+            |(node, name, expr)| {
+                let given = self.found.nodes[*node].get(member).map(|id| &self.graph.node(*id).op);
+                match given {
+                    Some(Op::Apply(_, attrs)) => scope.eval(expr).and_then(|v| v.to_attr()).as_ref() == attrs.get(name),
+                    _ => false,
+                }
+            },
+        )
     }
 
     /// Binds a node of the source to a node of the graph, with all that follows at once: operator, attributes,
     /// operands, results. The caller undoes a failure.
     fn bind_node(&mut self, node: usize, id: NodeId, swapped: bool, member: usize) -> bool {
-        self.trace.content(id);
         let (graph, pattern) = (self.graph, self.pattern);
         let (asked, given) = (&pattern.source[node], graph.node(id));
         if given.op.kind() != Some(asked.kind)
@@ -277,7 +276,14 @@ impl<'a> Matcher<'a> {
         {
             return false;
         }
-        if !self.bind_attrs(node, given) || !self.bind_operands(node, given, swapped, member) {
+        if !self.bind_attrs(node, given) {
+            return false;
+        }
+        // The anchor itself is not written down: all is searched anew when its operands change.
+        if id != self.anchor {
+            self.trace.operands(id);
+        }
+        if !self.bind_operands(node, given, swapped, member) {
             return false;
         }
         for (slot, output) in asked.outputs.iter().enumerate() {
@@ -323,9 +329,8 @@ impl<'a> Matcher<'a> {
                         }
                     }
                 }
-                AttrPattern::Computed(expr) => {
-                    self.scope(0).eval(expr).and_then(|v| v.to_attr()).is_some_and(|v| v == *value)
-                }
+                // It may speak of what is bound later.
+                AttrPattern::Computed(_) => true,
             };
             if !fits {
                 return false;
@@ -364,7 +369,7 @@ impl<'a> Matcher<'a> {
             (Binding::One(bound), Some(v)) => return *bound == v,
             (Binding::Absent, None) => return true,
             (Binding::Free, Some(v)) => {
-                if !self.admits(id, v) {
+                if !admits(self.graph, self.pattern, id, v) {
                     return false;
                 }
                 self.found.values[id] = Binding::One(v);
@@ -388,7 +393,7 @@ impl<'a> Matcher<'a> {
             Binding::Free => 0,
             Binding::One(_) | Binding::Absent => return false,
         };
-        if bound != member || !self.admits(id, value) {
+        if bound != member || !admits(self.graph, self.pattern, id, value) {
             return false;
         }
         match &mut self.found.values[id] {
@@ -403,7 +408,7 @@ impl<'a> Matcher<'a> {
         match &self.found.values[id] {
             Binding::List(list) => *list == values,
             Binding::Free => {
-                if values.is_empty() || !values.iter().all(|v| self.admits(id, *v)) {
+                if values.is_empty() || !values.iter().all(|v| admits(self.graph, self.pattern, id, *v)) {
                     return false;
                 }
                 self.found.values[id] = Binding::List(values);
@@ -413,20 +418,51 @@ impl<'a> Matcher<'a> {
             Binding::One(_) | Binding::Absent => false,
         }
     }
+}
 
-    /// Whether a value may stand for a name: an input by its rank, type and constancy; an inner value by the operator
-    /// of its producer (a quick rejection before the walk goes there).
-    fn admits(&mut self, id: ValueId, value: ValueRef) -> bool {
-        let declared = &self.pattern.values[id];
-        let node = self.graph.node(value.node);
-        if let Some((producer, slot)) = declared.producer {
-            let asked = &self.pattern.source[producer];
-            self.trace.content(value.node);
-            let slot_fits = value.slot as usize == slot || !matches!(asked.outputs[slot], PatternOperand::One(_));
-            return node.op.kind() == Some(asked.kind) && slot_fits && node.constant == declared.constant;
-        }
-        declared.input.as_ref().is_none_or(|input| admits_input(self.graph, input, value))
+/// Orders in which a node's operands are tried.
+fn orders(asked: &PatternNode, given: &Node) -> &'static [bool] {
+    match given.inputs.as_slice() {
+        [a, b] if asked.commutative && a != b => &[false, true],
+        _ => &[false],
     }
+}
+
+/// Whether a node's attributes and operands, each by itself, are not against binding it: a quick rejection.
+fn may_bind(graph: &Graph, pattern: &Pattern, node: usize, given: &Node, swapped: bool) -> bool {
+    let asked = &pattern.source[node];
+    let Op::Apply(_, attrs) = &given.op else { return false };
+    let operand = |(at, operand): (usize, &PatternOperand)| {
+        let actual = given.inputs.get(if swapped && at < 2 { 1 - at } else { at }).copied().flatten();
+        match (*operand, actual) {
+            (PatternOperand::One(v) | PatternOperand::Each(v), Some(value)) => admits(graph, pattern, v, value),
+            (PatternOperand::One(v), None) => is_optional(&pattern.values[v]),
+            (PatternOperand::Each(_), None) => false,
+            (PatternOperand::Absent, actual) => actual.is_none(),
+            (PatternOperand::All(_), _) => true,
+        }
+    };
+    let lists = asked.inputs.iter().position(|o| matches!(o, PatternOperand::All(_))).unwrap_or(asked.inputs.len());
+    asked.inputs[..lists].iter().enumerate().all(operand)
+        && asked.attrs.iter().all(|(name, asked)| match asked {
+            AttrPattern::Literal(literal) => {
+                attrs.get(name).is_some_and(|value| literal == value || is_default_list(name, literal, value))
+            }
+            AttrPattern::Any | AttrPattern::Variable(_) | AttrPattern::Computed(_) => true,
+        })
+}
+
+/// Whether a value may stand for a name: an input by its rank, type and constancy; an inner value by the operator of its
+/// producer (a quick rejection before the walk goes there).
+fn admits(graph: &Graph, pattern: &Pattern, id: ValueId, value: ValueRef) -> bool {
+    let declared = &pattern.values[id];
+    let node = graph.node(value.node);
+    if let Some((producer, slot)) = declared.producer {
+        let asked = &pattern.source[producer];
+        let slot_fits = value.slot as usize == slot || !matches!(asked.outputs[slot], PatternOperand::One(_));
+        return node.op.kind() == Some(asked.kind) && slot_fits && node.constant == declared.constant;
+    }
+    declared.input.as_ref().is_none_or(|input| admits_input(graph, input, value))
 }
 
 fn admits_input(graph: &Graph, input: &RuleInput, value: ValueRef) -> bool {

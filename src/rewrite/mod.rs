@@ -2,12 +2,14 @@
 
 mod bindings;
 mod cleanup;
+mod entry;
 mod expr;
 mod identity;
 mod index;
 mod matcher;
 mod patch;
 mod pattern;
+mod reads;
 mod rule;
 mod rules;
 

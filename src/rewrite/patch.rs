@@ -1,7 +1,7 @@
 //! An edit as a value: new nodes with their types, and which values they replace. A patch is checked when it is built
 //! (types and shapes of what it replaces stay the same) and applied later, if at all.
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::graph::{
     Attr, DType, Data, Facts, Graph, Node, NodeId, Op, OpKind, Output, Tensor, TensorType, Use, ValueRef,
@@ -11,8 +11,8 @@ use crate::ops;
 use super::bindings::{Binding, Match};
 use super::expr::Scope;
 use super::identity::passes_through;
-use super::matcher::Trace;
 use super::pattern::{Pattern, PatternNode, PatternOperand, default_entry};
+use super::reads::Trace;
 use super::rule::AttrPattern;
 
 /// A value that a patch speaks of.
@@ -55,21 +55,35 @@ pub struct Patch {
 
 /// What a name of the target stands for while a patch is built.
 #[derive(Clone, Debug)]
-enum Built {
+pub(super) enum Built {
     Zero,
     One(PatchValue),
-    List(Vec<PatchValue>),
+    List(SmallVec<[PatchValue; 4]>),
 }
+
+/// What each name of a rule stands for.
+pub(super) type Names = Vec<Option<Built>>;
+
+/// What the results of one node of the target stand for.
+type Results = SmallVec<[Built; 1]>;
 
 /// Deaths beyond this many nodes are not predicted.
 const MAX_DEATHS: usize = 128;
 
 impl Patch {
-    /// The edit that a match stands for. `None` if its types do not work out, or if it would change nothing.
-    pub(super) fn build(graph: &Graph, pattern: &Pattern, found: &Match, trace: &mut Trace) -> Option<Patch> {
-        let mut builder = Builder { graph, pattern, found, trace, nodes: Vec::new(), dtype: DType::F32 };
+    /// The edit that a match stands for, its dead nodes not told yet. `None` if its types do not work out, or if it would
+    /// change nothing. `names` is a buffer.
+    pub(super) fn build(
+        graph: &Graph,
+        pattern: &Pattern,
+        found: &Match,
+        names: &mut Names,
+        trace: &mut Trace,
+    ) -> Option<Patch> {
+        let nodes = Vec::with_capacity(pattern.target.len());
+        let mut builder = Builder { graph, pattern, found, trace, nodes, dtype: DType::F32 };
         builder.dtype = found.nodes().next().and_then(|id| graph.node(id).ty()).map_or(DType::F32, |ty| ty.dtype);
-        let names = builder.target()?;
+        builder.target(names)?;
         let mut replacements = SmallVec::new();
         for (from, to) in pattern.source_outputs.iter().zip(&pattern.target_outputs) {
             match (from, to) {
@@ -105,14 +119,13 @@ impl Patch {
         let nodes = std::mem::take(&mut builder.nodes);
         let mut patch = Patch { nodes, replacements, dead: SmallVec::new() };
         patch.drop_unused();
-        patch.dead = patch.deaths(graph, trace);
         Some(patch)
     }
 
     /// Removes new nodes that nothing uses (a target may compute what an absent bias makes needless).
     fn drop_unused(&mut self) {
-        let mut used = vec![false; self.nodes.len()];
-        let mark = |used: &mut Vec<bool>, v: &PatchValue| {
+        let mut used: SmallVec<[bool; 32]> = smallvec![false; self.nodes.len()];
+        let mark = |used: &mut SmallVec<[bool; 32]>, v: &PatchValue| {
             if let PatchValue::New { node, .. } = v {
                 used[*node as usize] = true;
             }
@@ -120,9 +133,11 @@ impl Patch {
         self.replacements.iter().for_each(|(_, new)| mark(&mut used, new));
         for i in (0..self.nodes.len()).rev() {
             if used[i] {
-                let inputs = self.nodes[i].inputs.clone();
-                inputs.iter().flatten().for_each(|v| mark(&mut used, v));
+                self.nodes[i].inputs.iter().flatten().for_each(|v| mark(&mut used, v));
             }
+        }
+        if used.iter().all(|u| *u) {
+            return;
         }
         let mut position = 0;
         let new_index: Vec<u32> = used
@@ -153,7 +168,8 @@ impl Patch {
         })
     }
 
-    fn deaths(&self, graph: &Graph, trace: &mut Trace) -> SmallVec<[NodeId; 6]> {
+    /// The nodes that nothing needs once the patch is applied.
+    pub(super) fn deaths(&self, graph: &Graph, trace: &mut Trace) -> SmallVec<[NodeId; 6]> {
         let replaced = |v: ValueRef| self.replacements.iter().any(|(old, _)| *old == v);
         let mut dead: SmallVec<[NodeId; 6]> = SmallVec::new();
         let mut queue: SmallVec<[NodeId; 8]> = self.replacements.iter().map(|(old, _)| old.node).collect();
@@ -162,16 +178,23 @@ impl Patch {
             if dead.contains(&id) || node.constant || matches!(node.op, Op::Input) || dead.len() >= MAX_DEATHS {
                 continue;
             }
+            if self.kept().any(|v| v.node == id) {
+                continue;
+            }
+            // One user that stays is enough, whatever becomes of the others.
+            if let Some((_, user)) = graph.uses(id).find(|(v, user)| !dead.contains(user) && !replaced(*v)) {
+                trace.operands(user);
+                continue;
+            }
             trace.users(id);
-            let needed = (0..node.outputs.len() as u32).any(|slot| {
-                let v = ValueRef { node: id, slot };
-                !replaced(v) && (graph.is_output(v) || graph.consumers(v).iter().any(|u| !dead.contains(&u.node)))
-            });
-            if needed || self.kept().any(|v| v.node == id) {
+            if (0..node.outputs.len() as u32)
+                .map(|slot| ValueRef { node: id, slot })
+                .any(|v| graph.is_output(v) && !replaced(v))
+            {
                 continue;
             }
             dead.push(id);
-            trace.content(id);
+            trace.operands(id);
             queue.extend(node.inputs.iter().flatten().map(|v| v.node));
         }
         dead
@@ -274,30 +297,26 @@ impl Builder<'_> {
     }
 
     /// Builds every node of the target; what each name stands for.
-    fn target(&mut self) -> Option<Vec<Option<Built>>> {
+    fn target(&mut self, names: &mut Names) -> Option<()> {
         let pattern = self.pattern;
-        let mut names: Vec<Option<Built>> = self
-            .found
-            .values
-            .iter()
-            .map(|binding| match binding {
-                Binding::Free => None,
-                Binding::Absent => Some(Built::Zero),
-                Binding::One(v) => Some(Built::One(PatchValue::Old(*v))),
-                Binding::List(list) => Some(Built::List(list.iter().map(|v| PatchValue::Old(*v)).collect())),
-            })
-            .collect();
+        names.clear();
+        names.extend(self.found.values.iter().map(|binding| match binding {
+            Binding::Free => None,
+            Binding::Absent => Some(Built::Zero),
+            Binding::One(v) => Some(Built::One(PatchValue::Old(*v))),
+            Binding::List(list) => Some(Built::List(list.iter().map(|v| PatchValue::Old(*v)).collect())),
+        }));
         let count = self.found.count(pattern);
         for node in &pattern.target {
             let members = if node.repeated { count } else { 1 };
             for member in 0..members {
-                let built = self.node(node, &names, member, count)?;
+                let built = self.node(node, names, member, count)?;
                 for (output, value) in node.outputs.iter().zip(built) {
                     match (*output, value) {
                         (PatternOperand::One(id) | PatternOperand::All(id), value) => names[id] = Some(value),
                         (PatternOperand::Each(id), Built::One(v)) => match &mut names[id] {
                             Some(Built::List(list)) => list.push(v),
-                            other => *other = Some(Built::List(vec![v])),
+                            other => *other = Some(Built::List(smallvec![v])),
                         },
                         (PatternOperand::Each(_), _) => return None,
                         (PatternOperand::Absent, _) => {}
@@ -305,13 +324,13 @@ impl Builder<'_> {
                 }
             }
         }
-        Some(names)
+        Some(())
     }
 
     /// Builds one node of the target, or finds the value that it would compute. One result for each output.
-    fn node(&mut self, node: &PatternNode, names: &[Option<Built>], member: usize, count: usize) -> Option<Vec<Built>> {
+    fn node(&mut self, node: &PatternNode, names: &[Option<Built>], member: usize, count: usize) -> Option<Results> {
         let schema = ops::schema(node.kind);
-        let mut slots: Vec<Slot> = Vec::with_capacity(node.inputs.len());
+        let mut slots: SmallVec<[Slot; 6]> = SmallVec::new();
         for operand in &node.inputs {
             match *operand {
                 PatternOperand::Absent => slots.push(Slot::None),
@@ -345,21 +364,23 @@ impl Builder<'_> {
         if node.kind == OpKind::Constant {
             return self.constant(node, member);
         }
-        let attrs = self.attrs(node, &inputs, member)?;
-        let op = ops::build(node.kind, attrs).ok()?;
+        let op = match &node.fixed {
+            Some(op) => op.clone(),
+            None => ops::build(node.kind, self.attrs(node, &inputs, member)?).ok()?,
+        };
         let lists = node.outputs.iter().any(|o| matches!(o, PatternOperand::All(_)));
         let results = if lists { count } else { node.outputs.len() };
         let values = self.add(op, inputs, results)?;
-        Some(if lists { vec![Built::List(values)] } else { values.into_iter().map(Built::One).collect() })
+        Some(if lists { smallvec![Built::List(values)] } else { values.into_iter().map(Built::One).collect() })
     }
 
     /// What an operator makes of an operand that is zero.
-    fn with_zero(&mut self, kind: OpKind, at: usize, slots: &[Slot]) -> Option<Vec<Built>> {
+    fn with_zero(&mut self, kind: OpKind, at: usize, slots: &[Slot]) -> Option<Results> {
         let other = slots.get(1 - at.min(1));
         match (kind, other) {
-            (OpKind::Add | OpKind::Sub, Some(Slot::Zero)) => Some(vec![Built::Zero]),
-            (OpKind::Add, Some(Slot::Value(v))) => Some(vec![Built::One(*v)]),
-            (OpKind::Sub, Some(Slot::Value(v))) if at == 1 => Some(vec![Built::One(*v)]),
+            (OpKind::Add | OpKind::Sub, Some(Slot::Zero)) => Some(smallvec![Built::Zero]),
+            (OpKind::Add, Some(Slot::Value(v))) => Some(smallvec![Built::One(*v)]),
+            (OpKind::Sub, Some(Slot::Value(v))) if at == 1 => Some(smallvec![Built::One(*v)]),
             (OpKind::Sub, Some(Slot::Value(v))) => {
                 let op = ops::build(OpKind::Neg, Vec::<(&str, Attr)>::new()).ok()?;
                 let inputs = SmallVec::from_iter([Some(*v)]);
@@ -381,13 +402,13 @@ impl Builder<'_> {
                 | OpKind::ReduceSum
                 | OpKind::Einsum,
                 _,
-            ) => Some(vec![Built::Zero]),
-            (OpKind::Concat, _) if slots.iter().all(|s| matches!(s, Slot::Zero)) => Some(vec![Built::Zero]),
+            ) => Some(smallvec![Built::Zero]),
+            (OpKind::Concat, _) if slots.iter().all(|s| matches!(s, Slot::Zero)) => Some(smallvec![Built::Zero]),
             _ => None,
         }
     }
 
-    fn constant(&mut self, node: &PatternNode, member: usize) -> Option<Vec<Built>> {
+    fn constant(&mut self, node: &PatternNode, member: usize) -> Option<Results> {
         let (name, asked) = node.attrs.first()?;
         let tensor = match (self.attr(asked, member)?, self.dtype) {
             (Attr::Float(v), dtype) if dtype.is_float() => scalar(dtype, f64::from(v)),
@@ -399,7 +420,7 @@ impl Builder<'_> {
         let weight = Node::weight("", tensor);
         let outputs = weight.outputs.iter().map(|o| o.facts.clone()).collect();
         self.nodes.push(PatchNode { op: weight.op.clone(), inputs: SmallVec::new(), outputs, constant: true });
-        Some(vec![Built::One(PatchValue::New { node: self.nodes.len() as u32 - 1, slot: 0 })])
+        Some(smallvec![Built::One(PatchValue::New { node: self.nodes.len() as u32 - 1, slot: 0 })])
     }
 
     fn attr(&self, asked: &AttrPattern, member: usize) -> Option<Attr> {
@@ -440,13 +461,18 @@ impl Builder<'_> {
     }
 
     /// Adds a node, unless it passes an operand through or a node that computes the same is there already.
-    fn add(&mut self, op: Op, inputs: SmallVec<[Option<PatchValue>; 3]>, results: usize) -> Option<Vec<PatchValue>> {
+    fn add(
+        &mut self,
+        op: Op,
+        inputs: SmallVec<[Option<PatchValue>; 3]>,
+        results: usize,
+    ) -> Option<SmallVec<[PatchValue; 4]>> {
         let facts: SmallVec<[Option<&Facts>; 4]> = inputs.iter().map(|v| v.map(|v| self.facts(v))).collect();
         let outputs: SmallVec<[Facts; 1]> = ops::infer(&op, &facts, results).ok()?.into();
         let passed = passes_through(&op, &facts, &outputs);
         drop(facts);
         if let Some(at) = passed {
-            return inputs[at].map(|v| vec![v]);
+            return inputs[at].map(|v| smallvec![v]);
         }
         if let Some(twin) = self.twin(&op, &inputs, results) {
             return Some(twin);
@@ -457,7 +483,7 @@ impl Builder<'_> {
         Some((0..results as u32).map(|slot| PatchValue::New { node, slot }).collect())
     }
 
-    fn twin(&mut self, op: &Op, inputs: &[Option<PatchValue>], results: usize) -> Option<Vec<PatchValue>> {
+    fn twin(&mut self, op: &Op, inputs: &[Option<PatchValue>], results: usize) -> Option<SmallVec<[PatchValue; 4]>> {
         let same = |n: &PatchNode| n.op == *op && *n.inputs == *inputs && n.outputs.len() == results;
         if let Some(node) = self.nodes.iter().position(same) {
             let node = node as u32;
@@ -473,12 +499,25 @@ impl Builder<'_> {
             .collect();
         let old = old?;
         let first = old.iter().flatten().next()?;
-        self.trace.users(first.node);
-        let twin = self.graph.consumers(*first).into_iter().find(|Use { node, .. }| {
-            let n = self.graph.node(*node);
-            n.outputs.len() == results && n.inputs == old && n.op == *op
-        })?;
-        Some((0..results as u32).map(|slot| PatchValue::Old(ValueRef { node: twin.node, slot })).collect())
+        if let Some(kind) = op.kind() {
+            self.trace.users_of(first.node, kind);
+        }
+        let mut twin: Option<NodeId> = None;
+        for (value, user) in self.graph.uses(first.node) {
+            let node = self.graph.node(user);
+            if value != *first || node.outputs.len() != results || node.op != *op {
+                continue;
+            }
+            // Another of its operands may become, or cease to be, the one that is asked for.
+            if old.len() > 1 {
+                self.trace.operands(user);
+            }
+            if node.inputs == old {
+                twin = Some(twin.map_or(user, |twin| twin.min(user)));
+            }
+        }
+        let node = twin?;
+        Some((0..results as u32).map(|slot| PatchValue::Old(ValueRef { node, slot })).collect())
     }
 }
 

@@ -1,12 +1,12 @@
 //! Rules compiled for matching: names become numbers, attributes become positions, and the order in which nodes are
 //! bound (the plan) is fixed once. What cannot be compiled is refused here, not when the rule fires.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
-use crate::graph::{Attr, OpKind};
+use crate::graph::{Attr, Op, OpKind};
 use crate::ops::{self, AttrDefault};
 
-use super::rule::{Arity, AttrPattern, Operand, Rule, RuleInput, RuleNode};
+use super::rule::{Arity, AttrPattern, Expr, Operand, Rule, RuleInput, RuleNode};
 
 /// Number of a named value of a rule.
 pub(super) type ValueId = usize;
@@ -19,11 +19,13 @@ pub struct Pattern {
     /// The rule.
     pub rule: Rule,
     pub(super) values: Vec<PatternValue>,
-    pub(super) value_ids: HashMap<String, ValueId>,
+    pub(super) value_ids: FxHashMap<String, ValueId>,
     pub(super) vars: Vec<String>,
-    pub(super) var_ids: HashMap<String, VarId>,
+    pub(super) var_ids: FxHashMap<String, VarId>,
     pub(super) source: Vec<PatternNode>,
     pub(super) target: Vec<PatternNode>,
+    /// Attributes of the source that are computed: node, name, expression.
+    pub(super) computed: Vec<(usize, &'static str, Expr)>,
     pub(super) source_outputs: Vec<PatternOperand>,
     pub(super) target_outputs: Vec<PatternOperand>,
     /// The node that a match is found at.
@@ -50,6 +52,8 @@ pub(super) struct PatternNode {
     pub outputs: Vec<PatternOperand>,
     /// (name, what is asked of it); `Any` is left out.
     pub attrs: Vec<(&'static str, AttrPattern)>,
+    /// The operator of a target's node that is the same for every match.
+    pub fixed: Option<Op>,
     pub repeated: bool,
     pub commutative: bool,
     /// Whether it depends on inputs alone that must be constant.
@@ -150,13 +154,21 @@ impl Pattern {
         {
             return Err(RuleError::Outputs);
         }
+        let computed = source.iter().enumerate().flat_map(|(i, node)| {
+            node.attrs.iter().filter_map(move |(name, asked)| match asked {
+                AttrPattern::Computed(expr) => Some((i, *name, expr.clone())),
+                AttrPattern::Any | AttrPattern::Variable(_) | AttrPattern::Literal(_) => None,
+            })
+        });
+        let computed = computed.collect();
         let mut pattern = Pattern {
             values: names.values,
             value_ids: names.ids,
             vars: Vec::new(),
-            var_ids: HashMap::new(),
+            var_ids: FxHashMap::default(),
             source,
             target,
+            computed,
             source_outputs,
             target_outputs,
             anchor: 0,
@@ -208,7 +220,7 @@ impl Pattern {
 #[derive(Default)]
 struct Names {
     values: Vec<PatternValue>,
-    ids: HashMap<String, ValueId>,
+    ids: FxHashMap<String, ValueId>,
 }
 
 impl Names {
@@ -271,6 +283,7 @@ fn compile_nodes(nodes: &[RuleNode], names: &mut Names, is_source: bool) -> Resu
             kind: node.op,
             inputs,
             outputs: names.operands(&node.outputs)?,
+            fixed: if is_source { None } else { fixed_op(node.op, &attrs) },
             attrs,
             repeated: node.repeated,
             commutative: schema.commutative,
@@ -278,6 +291,25 @@ fn compile_nodes(nodes: &[RuleNode], names: &mut Names, is_source: bool) -> Resu
         });
     }
     Ok(compiled)
+}
+
+/// The operator, if all attributes are literals that stand for themselves whatever the match.
+fn fixed_op(kind: OpKind, attrs: &[(&'static str, AttrPattern)]) -> Option<Op> {
+    let literal = |(name, asked): &(&'static str, AttrPattern)| match asked {
+        AttrPattern::Literal(value) if !depends_on_match(kind, name, value) => Some((*name, value.clone())),
+        _ => None,
+    };
+    ops::build(kind, attrs.iter().map(literal).collect::<Option<Vec<_>>>()?).ok()
+}
+
+/// Whether a literal attribute of a target stands for something else: a list left out for as many entries as there are
+/// axes, the element type of a constructor for that of the match.
+pub(super) fn depends_on_match(kind: OpKind, attr: &str, value: &Attr) -> bool {
+    match value {
+        Attr::Ints(list) => list.is_empty() && default_entry(attr).is_some(),
+        Attr::Int(_) => attr == "dtype" && kind.is_constructor(),
+        Attr::Float(_) | Attr::Str(_) | Attr::Floats(_) | Attr::Strs(_) => false,
+    }
 }
 
 /// Finds the order in which a pattern's nodes are bound.

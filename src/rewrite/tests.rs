@@ -367,6 +367,9 @@ fn index_and_undo_agree_with_a_search_from_scratch_under_random_edits() {
             let before = (g.state_hash(), index.snapshot());
             applications.insert(choice.found.rule);
             let applied = index.apply(&mut g, &choice.patch, &Neutral);
+            if splitmix64(seed, 2000 + turn) % 8 == 0 {
+                index.forget_old_readers();
+            }
             assert_eq!(g.validate(), Ok(()), "seed {seed} turn {turn}");
             assert_eq!(index.snapshot(), Index::new(&g, set.clone(), &Neutral).snapshot(), "seed {seed} turn {turn}");
             history.push((applied.before, before));
@@ -378,6 +381,91 @@ fn index_and_undo_agree_with_a_search_from_scratch_under_random_edits() {
         }
     }
     assert_eq!(applications.len(), 4, "every rule was applied somewhere");
+}
+
+#[test]
+fn a_patch_learns_that_its_new_node_came_to_be_by_another_edit() {
+    // u = p + relu(r) becomes p + r, which p + (r + q) = (p + r) + q would have added; p keeps its users throughout.
+    let mut s = Sketch::new();
+    let (x, p, q) = (s.input("x", &[4]), s.input("p", &[4]), s.input("q", &[4]));
+    let r = s.apply(OpKind::Relu, &[], &[x], "r");
+    let twice = s.apply(OpKind::Relu, &[], &[r], "twice");
+    let u = s.apply(OpKind::Add, &[], &[p, twice], "u");
+    let inner = s.apply(OpKind::Add, &[], &[r, q], "inner");
+    let y = s.apply(OpKind::Add, &[], &[p, inner], "y");
+    let mut g = s.done(&[("u", u), ("y", y)]);
+    let set = Arc::new(RuleSet::compile([relu_twice(), associate()]).unwrap());
+    let mut index = Index::new(&g, set.clone(), &Neutral);
+    let before = index.snapshot();
+    let added = |index: &Index| {
+        let at_y = index.candidates().filter(|c| c.found.nodes().any(|id| id == y.node));
+        at_y.map(|c| c.patch.nodes.len()).min()
+    };
+    assert_eq!(added(&index), Some(2));
+    let simpler = index.candidates().find(|c| c.found.rule == 0).unwrap().clone();
+    let applied = index.apply(&mut g, &simpler.patch, &Neutral);
+    assert_eq!(added(&index), Some(1), "p + r is there now");
+    assert_eq!(index.snapshot(), Index::new(&g, set, &Neutral).snapshot());
+    index.undo_to(&mut g, applied.before);
+    assert_eq!(index.snapshot(), before);
+}
+
+/// `axis` of a node, as rank(value) - 1.
+fn last_axis(node: RuleNode, value: &str) -> RuleNode {
+    let rank = Box::new(Expr::Rank(one(value)));
+    with(node, "axis", AttrPattern::Computed(Expr::Binary(Arithmetic::Sub, rank, Box::new(Expr::Int(1)))))
+}
+
+#[test]
+fn a_computed_attribute_of_a_source_speaks_of_whatever_the_match_binds() {
+    // concat(softmax(x), softmax(y)) along the last axis: the axes are computed from results and from another operand.
+    let softmax = |from: &str, to: &str| last_axis(node(OpKind::Softmax, &[one(from)], one(to)), "x");
+    let odd = rule(
+        "odd",
+        vec![input("x", false, Arity::One), input("y", false, Arity::One)],
+        (
+            vec![
+                softmax("x", "a"),
+                softmax("y", "b"),
+                last_axis(node(OpKind::Concat, &[one("a"), one("b")], one("z")), "z"),
+            ],
+            one("z"),
+        ),
+        (vec![last_axis(node(OpKind::Concat, &[one("x"), one("y")], one("t")), "x")], one("t")),
+    );
+    for (softmax_axis, concat_axis, count) in [(1, 1, 1), (0, 1, 0), (1, 0, 0)] {
+        let mut s = Sketch::new();
+        let (x, y) = (s.input("x", &[2, 2]), s.input("y", &[2, 2]));
+        let a = s.apply(OpKind::Softmax, &[("axis", Attr::Int(1))], &[x], "a");
+        let b = s.apply(OpKind::Softmax, &[("axis", Attr::Int(softmax_axis))], &[y], "b");
+        let z = s.apply(OpKind::Concat, &[("axis", Attr::Int(concat_axis))], &[a, b], "z");
+        let g = s.done(&[("z", z)]);
+        assert_eq!(index(&g, vec![odd.clone()]).candidates().count(), count, "{softmax_axis} {concat_axis}");
+    }
+}
+
+#[test]
+fn members_of_a_group_are_those_whose_computed_attributes_fit() {
+    let mut rule = merge_matmuls();
+    rule.name = "merge-softmaxes".into();
+    rule.inputs = vec![input("x", false, Arity::One)];
+    rule.conditions.clear();
+    rule.source = RuleGraph {
+        nodes: vec![repeated(last_axis(node(OpKind::Softmax, &[one("x")], each("ys")), "x"))],
+        outputs: vec![each("ys")],
+    };
+    rule.target = RuleGraph {
+        nodes: vec![repeated(last_axis(node(OpKind::LogSoftmax, &[one("x")], each("zs")), "x"))],
+        outputs: vec![each("zs")],
+    };
+    let mut s = Sketch::new();
+    let x = s.input("x", &[2, 2, 2]);
+    let axes = [2, 0, 2, 1];
+    let mut names = ["p", "q", "r", "s"].into_iter();
+    let results = axes.map(|axis| s.apply(OpKind::Softmax, &[("axis", Attr::Int(axis))], &[x], names.next().unwrap()));
+    let g = s.done(&[("a", results[0]), ("b", results[1]), ("c", results[2]), ("d", results[3])]);
+    let members: Vec<_> = index(&g, vec![rule]).candidates().map(|c| c.found.nodes().collect::<Vec<_>>()).collect();
+    assert_eq!(members, [[results[0].node, results[2].node]]);
 }
 
 #[test]
