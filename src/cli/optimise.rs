@@ -43,10 +43,10 @@ pub struct Optimise {
     /// Where the costs that the search goes by come from.
     #[arg(long, value_enum, value_name = "SOURCE", default_value_t = CostSource::Roofline)]
     cost: CostSource,
-    /// How much dearer than the best a graph may be and still be followed (backtracking), as a factor.
+    /// How much dearer than the best a graph may be and still be followed (not greedy), as a factor.
     #[arg(long, value_name = "A", default_value_t = 1.05, value_parser = at_least_one)]
     alpha: f64,
-    /// How many graphs to expand (backtracking) or rewrites to apply (greedy) at most.
+    /// How many rewritten graphs to take from the queue and to try in look-ahead, or rewrites to apply (greedy), at most.
     #[arg(long, value_name = "N", default_value_t = 1000)]
     budget: usize,
     /// How long to search at most, in seconds.
@@ -78,7 +78,7 @@ pub struct Optimise {
 /// A way to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Method {
-    /// Greedy to its end, then what needs a step that costs something, near and far: the others together.
+    /// Greedy, then look-ahead around its result, then backtracking: the best of all.
     Portfolio,
     /// Best-first over whole graphs: finds gains that cost something on the way.
     Backtracking,
