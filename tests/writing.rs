@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use graphopt::formats::model::{Model, Storage};
+use graphopt::formats::model::{Format, Model, Storage};
 use graphopt::formats::proto::{EXTERNAL, GraphProto, ModelProto, StringStringEntryProto, TensorProto};
-use graphopt::formats::{load, save};
+use graphopt::formats::{Folder, ImportOptions, export, import, load, parse, save};
 use graphopt::graph::splitmix64;
+use graphopt::rewrite::clean_up;
 use prost::Message;
 
 /// The program in a folder, ready to be started.
@@ -336,4 +337,22 @@ fn checksums_of_external_data_are_verified_and_written_again() {
             assert!(error.contains(said), "{error}");
         }
     }
+}
+
+/// Found by the fuzz target `graph`: the second weight was written beside the Identity that stood for it.
+#[test]
+fn two_outputs_that_are_equal_weights_are_each_defined_once() {
+    let text = r#"{"format": "graphopt-graph", "version": 1, "opset": 17, "nodes": [], "outputs": ["a", "b"],
+        "weights": [{"name": "a", "dtype": "f32", "shape": [2], "data": {"inline": [1, 2]}},
+                    {"name": "b", "dtype": "f32", "shape": [2], "data": {"inline": [1, 2]}}]}"#;
+    let model = parse(Format::Json, text.into(), Folder::none()).unwrap().model;
+    let imported = import(model, &ImportOptions::default()).unwrap();
+    let mut graph = imported.graph.clone();
+    clean_up(&mut graph);
+    graph.commit();
+    let written = export(&graph, &imported, &|_| None).unwrap();
+    let again = import(written, &ImportOptions::default()).unwrap();
+    let names: Vec<_> = again.graph.outputs().iter().map(|output| output.name.to_string()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(graph.outputs()[0].value, graph.outputs()[1].value, "the clean-up makes them one");
 }

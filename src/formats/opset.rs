@@ -148,6 +148,14 @@ const fn a(name: &'static str, since: i64, until: i64, form: Form) -> Attribute 
 
 use OpKind::*;
 
+/// Reductions other than ReduceSum: the axes became an operand in operator set 18.
+const REDUCE: &[Arity] = &[(1, 1, 1, 1), (18, 1, 2, 1)];
+const REDUCE_ATTRIBUTES: &[Attribute] =
+    &[a("axes", 1, 17, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 18, LATEST, Int(0))];
+const ARG_ATTRIBUTES: &[Attribute] =
+    &[all("axis", Int(0)), all("keepdims", Int(1)), a("select_last_index", 12, LATEST, Int(0))];
+const SOFTMAX_ATTRIBUTES: &[Attribute] = &[a("axis", 1, 12, Int(1)), a("axis", 13, LATEST, Int(-1))];
+
 /// Every operator that the importer understands.
 pub const ROWS: &[Row] = &[
     // Element-wise with broadcasting.
@@ -235,9 +243,9 @@ pub const ROWS: &[Row] = &[
         &[a("round_mode", 24, LATEST, Text("up")), a("saturate", 19, LATEST, Int(1))],
     ),
     // Along axes.
-    row("Softmax", Softmax, &[(1, 1, 1, 1)], &[a("axis", 1, 12, Int(1)), a("axis", 13, LATEST, Int(-1))]),
-    row("LogSoftmax", LogSoftmax, &[(1, 1, 1, 1)], &[a("axis", 1, 12, Int(1)), a("axis", 13, LATEST, Int(-1))]),
-    row("Hardmax", Hardmax, &[(1, 1, 1, 1)], &[a("axis", 1, 12, Int(1)), a("axis", 13, LATEST, Int(-1))]),
+    row("Softmax", Softmax, &[(1, 1, 1, 1)], SOFTMAX_ATTRIBUTES),
+    row("LogSoftmax", LogSoftmax, &[(1, 1, 1, 1)], SOFTMAX_ATTRIBUTES),
+    row("Hardmax", Hardmax, &[(1, 1, 1, 1)], SOFTMAX_ATTRIBUTES),
     row("LpNormalization", LpNormalization, &[(1, 1, 1, 1)], &[all("axis", Int(-1)), all("p", Int(2))]),
     row("CumSum", CumSum, &[(11, 2, 2, 1)], &[a("exclusive", 11, LATEST, Int(0)), a("reverse", 11, LATEST, Int(0))]),
     row(
@@ -246,72 +254,17 @@ pub const ROWS: &[Row] = &[
         &[(1, 1, 1, 1), (13, 1, 2, 1)],
         &[a("axes", 1, 12, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 13, LATEST, Int(0))],
     ),
-    row(
-        "ReduceMean",
-        ReduceMean,
-        &[(1, 1, 1, 1), (18, 1, 2, 1)],
-        &[a("axes", 1, 17, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 18, LATEST, Int(0))],
-    ),
-    row(
-        "ReduceMax",
-        ReduceMax,
-        &[(1, 1, 1, 1), (18, 1, 2, 1)],
-        &[a("axes", 1, 17, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 18, LATEST, Int(0))],
-    ),
-    row(
-        "ReduceMin",
-        ReduceMin,
-        &[(1, 1, 1, 1), (18, 1, 2, 1)],
-        &[a("axes", 1, 17, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 18, LATEST, Int(0))],
-    ),
-    row(
-        "ReduceProd",
-        ReduceProd,
-        &[(1, 1, 1, 1), (18, 1, 2, 1)],
-        &[a("axes", 1, 17, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 18, LATEST, Int(0))],
-    ),
-    row(
-        "ReduceL1",
-        ReduceL1,
-        &[(1, 1, 1, 1), (18, 1, 2, 1)],
-        &[a("axes", 1, 17, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 18, LATEST, Int(0))],
-    ),
-    row(
-        "ReduceL2",
-        ReduceL2,
-        &[(1, 1, 1, 1), (18, 1, 2, 1)],
-        &[a("axes", 1, 17, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 18, LATEST, Int(0))],
-    ),
-    row(
-        "ReduceLogSum",
-        ReduceLogSum,
-        &[(1, 1, 1, 1), (18, 1, 2, 1)],
-        &[a("axes", 1, 17, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 18, LATEST, Int(0))],
-    ),
-    row(
-        "ReduceLogSumExp",
-        ReduceLogSumExp,
-        &[(1, 1, 1, 1), (18, 1, 2, 1)],
-        &[a("axes", 1, 17, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 18, LATEST, Int(0))],
-    ),
-    row(
-        "ReduceSumSquare",
-        ReduceSumSquare,
-        &[(1, 1, 1, 1), (18, 1, 2, 1)],
-        &[a("axes", 1, 17, AnyInts), all("keepdims", Int(1)), a("noop_with_empty_axes", 18, LATEST, Int(0))],
-    ),
-    row(
-        "ArgMax",
-        ArgMax,
-        &[(1, 1, 1, 1)],
-        &[all("axis", Int(0)), all("keepdims", Int(1)), a("select_last_index", 12, LATEST, Int(0))],
-    ),
-    row(
-        "ArgMin",
-        ArgMin,
-        &[(1, 1, 1, 1)],
-        &[all("axis", Int(0)), all("keepdims", Int(1)), a("select_last_index", 12, LATEST, Int(0))],
-    ),
+    row("ReduceMean", ReduceMean, REDUCE, REDUCE_ATTRIBUTES),
+    row("ReduceMax", ReduceMax, REDUCE, REDUCE_ATTRIBUTES),
+    row("ReduceMin", ReduceMin, REDUCE, REDUCE_ATTRIBUTES),
+    row("ReduceProd", ReduceProd, REDUCE, REDUCE_ATTRIBUTES),
+    row("ReduceL1", ReduceL1, REDUCE, REDUCE_ATTRIBUTES),
+    row("ReduceL2", ReduceL2, REDUCE, REDUCE_ATTRIBUTES),
+    row("ReduceLogSum", ReduceLogSum, REDUCE, REDUCE_ATTRIBUTES),
+    row("ReduceLogSumExp", ReduceLogSumExp, REDUCE, REDUCE_ATTRIBUTES),
+    row("ReduceSumSquare", ReduceSumSquare, REDUCE, REDUCE_ATTRIBUTES),
+    row("ArgMax", ArgMax, &[(1, 1, 1, 1)], ARG_ATTRIBUTES),
+    row("ArgMin", ArgMin, &[(1, 1, 1, 1)], ARG_ATTRIBUTES),
     row(
         "TopK",
         TopK,

@@ -204,9 +204,11 @@ impl Writer<'_> {
         let used = names_used(original, &self.nodes);
         let listed: HashSet<&str> = original.inputs.iter().map(|input| input.name.as_str()).collect();
         let constants = inputs_are_constants(original);
+        // A weight that was a graph output may be given by an Identity of an equal one now.
+        let made: HashSet<&str> = self.nodes.iter().flat_map(|n| &n.outputs).map(String::as_str).collect();
         let kept = |name: &str| {
             let overridable = listed.contains(name) && !constants;
-            overridable || used.contains(name) || !used_before.contains(name)
+            (overridable || used.contains(name) || !used_before.contains(name)) && !made.contains(name)
         };
         let mut weights: IndexMap<String, Weight> =
             original.weights.iter().filter(|(name, _)| kept(name)).map(|(n, w)| (n.clone(), w.clone())).collect();

@@ -2,7 +2,7 @@
 
 use crate::graph::{Attr, Dim, OpKind, Tensor};
 
-use super::site::{Normal, Operand, Read, Site, opaque};
+use super::site::{Moved, Normal, Operand, Read, Site, opaque};
 
 /// Softmax, LogSoftmax, Hardmax. Before operator set 13 they flatten to two dimensions at the axis; where that is the
 /// same as going along one axis, the normal form says so.
@@ -40,16 +40,9 @@ pub(super) fn one_axis(site: &Site<'_>) -> Read<Normal> {
 pub(super) fn reduce(site: &Site<'_>) -> Read<Normal> {
     let mut normal = site.plain()?;
     let noop = site.int("noop_with_empty_axes")?.unwrap_or(0) != 0;
-    let axes = if site.knows("axes") {
-        site.ints("axes")?.map(<[i64]>::to_vec)
-    } else if site.has(1) {
-        let Some(axes) = site.const_ints(1) else {
-            normal.ints("axes", &[]);
-            return Ok(normal);
-        };
-        Some(axes)
-    } else {
-        None
+    let Moved::Given(axes) = site.moved_ints("axes", 1)? else {
+        normal.ints("axes", &[]);
+        return Ok(normal);
     };
     normal.operands(1);
     normal.int("noop_with_empty_axes", 0);

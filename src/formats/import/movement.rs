@@ -2,7 +2,7 @@
 
 use crate::graph::Attr;
 
-use super::site::{Normal, Read, Site, fault, opaque};
+use super::site::{Moved, Normal, Read, Site, fault, opaque};
 
 /// Concat.
 pub(super) fn concat(site: &Site<'_>) -> Read<Normal> {
@@ -23,16 +23,9 @@ pub(super) fn split(site: &Site<'_>) -> Read<Normal> {
     if site.int("num_outputs")?.is_some_and(|n| usize::try_from(n) != Ok(parts)) {
         return fault("attribute \"num_outputs\"", format!("the node has {parts} outputs"));
     }
-    let sizes = if site.knows("split") {
-        site.ints("split")?.map(<[i64]>::to_vec)
-    } else if site.has(1) {
-        let Some(sizes) = site.const_ints(1) else {
-            normal.ints("split", &[]);
-            return Ok(normal);
-        };
-        Some(sizes)
-    } else {
-        None
+    let Moved::Given(sizes) = site.moved_ints("split", 1)? else {
+        normal.ints("split", &[]);
+        return Ok(normal);
     };
     normal.operands(1);
     let sizes = match sizes {
@@ -164,16 +157,9 @@ fn exact_sizes(input: &[i64], target: &[i64], allowzero: bool) -> Option<Vec<i64
 /// Squeeze: without axes, all axes of size 1, which must then be certain.
 pub(super) fn squeeze(site: &Site<'_>) -> Read<Normal> {
     let mut normal = site.plain()?;
-    let axes = if site.knows("axes") {
-        site.ints("axes")?.map(<[i64]>::to_vec)
-    } else if site.has(1) {
-        let Some(axes) = site.const_ints(1) else {
-            normal.ints("axes", &[]);
-            return Ok(normal);
-        };
-        Some(axes)
-    } else {
-        None
+    let Moved::Given(axes) = site.moved_ints("axes", 1)? else {
+        normal.ints("axes", &[]);
+        return Ok(normal);
     };
     normal.operands(1);
     let mut axes = match axes {
@@ -194,8 +180,7 @@ pub(super) fn squeeze(site: &Site<'_>) -> Read<Normal> {
 /// Unsqueeze: axes of the output.
 pub(super) fn unsqueeze(site: &Site<'_>) -> Read<Normal> {
     let mut normal = site.plain()?;
-    let axes = if site.knows("axes") { site.ints("axes")?.map(<[i64]>::to_vec) } else { site.const_ints(1) };
-    let Some(axes) = axes else {
+    let Moved::Given(Some(axes)) = site.moved_ints("axes", 1)? else {
         normal.ints("axes", &[]);
         return Ok(normal);
     };

@@ -78,6 +78,14 @@ impl Normal {
     }
 }
 
+/// What is known of integers that are an attribute or an operand.
+pub(super) enum Moved {
+    /// Their values; `None` if they are left out.
+    Given(Option<Vec<i64>>),
+    /// An operand that is not constant.
+    Computed,
+}
+
 /// A node of a model, with what is known of its operands.
 pub(super) struct Site<'a> {
     pub node: &'a ModelNode,
@@ -200,6 +208,17 @@ impl<'a> Site<'a> {
     /// Integers that the file gives as an attribute.
     pub fn ints(&self, name: &str) -> Read<Option<&'a [i64]>> {
         self.given_ints(name)
+    }
+
+    /// Integers that are an attribute in early operator sets, and the operand at `index` in later ones.
+    pub fn moved_ints(&self, name: &str, index: usize) -> Read<Moved> {
+        if self.knows(name) {
+            return Ok(Moved::Given(self.ints(name)?.map(<[i64]>::to_vec)));
+        }
+        if !self.has(index) {
+            return Ok(Moved::Given(None));
+        }
+        Ok(self.const_ints(index).map_or(Moved::Computed, |values| Moved::Given(Some(values))))
     }
 
     /// A tensor attribute.
