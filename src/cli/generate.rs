@@ -18,8 +18,7 @@ use crate::substitution::generator::{
     count_sources, find, write,
 };
 
-/// Finds substitutions by machine: enumerates graphs, pairs those that compute the same, prunes,
-/// generalises and tests.
+/// Finds substitutions by machine: enumerates graphs, pairs equal ones, prunes, tests.
 ///
 /// Graphs of at most N operators are evaluated on small tensors over a prime field. Pairs of equal
 /// fingerprints are compared on fresh data, written as rules on all shapes, and tested in f64 on

@@ -351,7 +351,8 @@ fn wrong_rules_are_found_out() {
 #[test]
 fn the_starter_library_can_be_read() {
     let library = Library::starter().unwrap();
-    assert!(library.substitutions.iter().all(|s| s.verification.status == Status::Tested));
+    let proved = library.substitutions.iter().filter(|s| s.verification.status == Status::Proved).count();
+    assert!(proved >= 250, "{proved} rules are proved");
     assert!(library.find("no such rule").is_none());
 }
 

@@ -150,7 +150,10 @@ fn summand(step: &Step, value: usize, shapes: &Shapes) -> Option<usize> {
         (Operand::Value(a), Operand::Value(b)) if b == value => a,
         _ => return None,
     };
-    (other != value && shapes[other].is_some() && shapes[other] == shapes[value]).then_some(other)
+    let shape = shapes[value].as_ref()?;
+    // oneDNN cannot tell the layout of a summand with one channel, one row or one column, and refuses it.
+    let clear = shape[1..].iter().all(|&d| d > 1);
+    (other != value && clear && shapes[other].as_ref() == Some(shape)).then_some(other)
 }
 
 /// What a step does to its operand in oneDNN's terms; `None` if oneDNN has no such post-operation.

@@ -122,6 +122,13 @@ fn what_others_read_stays() {
     let twice = net.g.op(OpKind::Add, vec![], &[conv, conv]);
     check("both operands", &net.g.outputs(&[("y", twice)]), 2);
 
+    // oneDNN refuses a sum over one element of a plane ("could not create a memory").
+    let mut net = Net::new();
+    let small = net.g.op(OpKind::GlobalAveragePool, vec![], &[net.x]);
+    let conv = net.conv(small, [1, 1], 1, &[]);
+    let sum = net.g.op(OpKind::Add, vec![], &[conv, small]);
+    check("one element of a plane", &net.g.outputs(&[("y", sum)]), 3);
+
     // A sum that broadcasts is not oneDNN's.
     let mut net = Net::new();
     let conv = net.conv(net.x, [1, 1], 1, &[]);

@@ -209,9 +209,9 @@ pub(crate) fn of(world: &World, a: &Application, args: &[TermId], name: Option<&
     let known = derived(world, a, args);
     known.unwrap_or_else(|| {
         let text = || {
-            let args: Vec<String> = args.iter().map(|t| world.text(*t)).collect();
-            let text = format!("{:?}({})", a, args.join(", "));
-            format!("_{}", &blake3::hash(text.as_bytes()).to_hex()[..16])
+            let args: Vec<&str> = args.iter().map(|t| world.digest(*t)).collect();
+            let text = format!("{a:?} {}", args.join(" "));
+            format!("_{}", &blake3::hash(text.as_bytes()).to_hex()[..32])
         };
         let name = name.map_or_else(text, str::to_owned);
         let rank = rank_of(world, a, args);

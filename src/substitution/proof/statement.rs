@@ -97,6 +97,9 @@ fn add_inputs(rule: &Rule, absent: &BTreeSet<&str>, world: &mut World, binding: 
 
 /// A term of the rule has a value wherever the rule is applied, and so have its parts.
 fn grant(world: &mut World, term: TermId) {
+    if world.is_granted(term) {
+        return;
+    }
     world.grant(term);
     for arg in world.args(term).to_vec() {
         grant(world, arg);

@@ -152,6 +152,7 @@ struct Node {
     head: Head,
     args: Vec<TermId>,
     shape: Shape,
+    digest: String,
 }
 
 /// Terms with their shapes, under what is known of sizes.
@@ -251,7 +252,9 @@ impl World {
         }
         let shape = shape(self);
         let id = TermId(u32::try_from(self.nodes.len()).expect("fewer than 2^32 terms"));
-        self.nodes.push(Node { head: key.0.clone(), args: key.1.clone(), shape });
+        let args: Vec<&str> = key.1.iter().map(|arg| self.digest(*arg)).collect();
+        let digest = blake3::hash(format!("{:?} {}", key.0, args.join(" ")).as_bytes()).to_hex()[..32].to_owned();
+        self.nodes.push(Node { head: key.0.clone(), args: key.1.clone(), shape, digest });
         self.index.insert(key, id);
         id
     }
@@ -295,16 +298,48 @@ impl World {
         position.iter().try_fold(root, |id, &arg| self.args(id).get(arg).copied())
     }
 
-    /// The term as text, in the syntax that [`super::pattern`] reads.
+    /// The term as text, in the syntax that [`super::pattern`] reads; cut where it is long, since a shared part is
+    /// written wherever it stands.
     pub fn text(&self, id: TermId) -> String {
-        let args = |args: &[TermId]| args.iter().map(|a| self.text(*a)).collect::<Vec<_>>().join(", ");
+        let mut out = String::new();
+        self.write(id, &mut out);
+        out
+    }
+
+    fn write(&self, id: TermId, out: &mut String) {
+        if out.len() > MAX_TEXT {
+            out.push('…');
+            return;
+        }
         match self.head(id) {
-            Head::Input(name) => name.to_string(),
-            Head::Absent => "_".to_owned(),
-            Head::Apply(a) => format!("{}({}){}", head_text(a), args(self.args(id)), attrs_text(a)),
+            Head::Input(name) => out.push_str(name),
+            Head::Absent => out.push('_'),
+            Head::Apply(a) => {
+                out.push_str(&head_text(a));
+                out.push('(');
+                for (i, arg) in self.args(id).iter().enumerate() {
+                    if i > 0 {
+                        out.push_str(", ");
+                    }
+                    self.write(*arg, out);
+                    if out.len() > MAX_TEXT {
+                        break;
+                    }
+                }
+                out.push(')');
+                out.push_str(&attrs_text(a));
+            }
         }
     }
+
+    /// A name for a term that says all that it is, whatever the world.
+    pub fn digest(&self, id: TermId) -> &str {
+        &self.nodes[id.0 as usize].digest
+    }
 }
+
+/// Longer texts of terms are cut.
+const MAX_TEXT: usize = 4_000;
 
 /// Operator and which of its results.
 pub(crate) fn head_text(a: &Application) -> String {

@@ -1,7 +1,9 @@
-//! Tests of the prover.
+//! Tests of the prover, and of the checker against mutated rules and proofs.
 
 use super::*;
-use crate::substitution::Library;
+use crate::graph::{Attr, splitmix64};
+use crate::rewrite::{AttrPattern, RuleNode};
+use crate::substitution::{Library, Status};
 
 fn rule(name: &str) -> Rule {
     Library::starter().unwrap().find(name).unwrap().rule.clone()
@@ -35,13 +37,106 @@ fn a_false_rule_is_refuted_and_an_unstated_one_unknown() {
 }
 
 #[test]
-fn proofs_survive_being_written_and_a_changed_step_does_not_check() {
-    let rule = rule("common-factor-out-of-difference");
-    let Verdict::Proved(proof) = prove(&rule, &ProverLimits::default()) else { panic!("it is proved") };
-    assert_eq!(Proof::from_lines(&proof.to_lines()).as_ref(), Ok(&proof));
-    for at in 0..proof.parts[0].steps.len() {
-        let mut shorter = proof.clone();
-        shorter.parts[0].steps.remove(at);
-        assert!(check_proof(&rule, &shorter).is_err(), "without step {at}");
+fn proofs_survive_being_written() {
+    let library = Library::starter().unwrap();
+    let proved = library.substitutions.iter().filter(|s| s.verification.status == Status::Proved);
+    for substitution in proved.take(60) {
+        let lines = &substitution.verification.proof;
+        assert_eq!(Proof::from_lines(lines).unwrap().to_lines(), *lines, "{}", substitution.rule.name);
     }
+}
+
+/// Changes one thing about a rule's target or conditions; `None` if there is nothing of the kind chosen.
+fn mutant(rule: &Rule, draw: u64) -> Option<Rule> {
+    let mut mutant = rule.clone();
+    let at = (draw >> 8) as usize;
+    match draw % 4 {
+        0 => {
+            let nodes: Vec<&mut RuleNode> = mutant.target.nodes.iter_mut().filter(|n| n.inputs.len() >= 2).collect();
+            let count = nodes.len();
+            let node = nodes.into_iter().nth(at.checked_rem(count)?)?;
+            node.inputs.swap(0, 1);
+        }
+        1 => {
+            let literals = mutant.target.nodes.iter_mut().flat_map(|n| &mut n.attrs);
+            let literals: Vec<&mut AttrPattern> =
+                literals.map(|(_, p)| p).filter(|p| matches!(p, AttrPattern::Literal(_))).collect();
+            let count = literals.len();
+            let literal = literals.into_iter().nth(at.checked_rem(count)?)?;
+            if let AttrPattern::Literal(value) = literal {
+                *value = match &*value {
+                    Attr::Int(v) => Attr::Int(v + 1),
+                    Attr::Float(v) => Attr::Float(v + 1.0),
+                    Attr::Ints(v) if v.len() >= 2 => Attr::Ints(v.iter().rev().copied().collect()),
+                    _ => return None,
+                };
+            }
+        }
+        2 => {
+            let at = at.checked_rem(mutant.conditions.len())?;
+            mutant.conditions.remove(at);
+        }
+        _ => {
+            // Another input of the rule takes the place of an operand.
+            let at_node = at.checked_rem(mutant.target.nodes.len())?;
+            let inputs: Vec<String> = rule.inputs.iter().map(|i| i.name.clone()).collect();
+            let node = &mut mutant.target.nodes[at_node];
+            let slot = (at >> 8).checked_rem(node.inputs.len())?;
+            let name = &inputs[(at >> 16) % inputs.len()];
+            node.inputs[slot] = crate::rewrite::Operand::One(name.clone());
+        }
+    }
+    (mutant != *rule).then_some(mutant)
+}
+
+/// No proof of a rule is taken for one of a mutated rule that differs from its source on an instance.
+#[test]
+fn mutated_rules_are_refused_unless_they_are_true() {
+    let library = Library::starter().unwrap();
+    let proved: Vec<_> = library.substitutions.iter().filter(|s| s.verification.status == Status::Proved).collect();
+    assert!(proved.len() >= 200, "{} rules are proved", proved.len());
+    let (mut tried, mut accepted) = (0, 0);
+    for draw in 0..4_000u64 {
+        let random = splitmix64(5, draw);
+        let substitution = proved[(random >> 40) as usize % proved.len()];
+        let Some(mutant) = mutant(&substitution.rule, random) else { continue };
+        tried += 1;
+        let proof = Proof::from_lines(&substitution.verification.proof).unwrap();
+        if check_proof(&mutant, &proof).is_err() {
+            continue;
+        }
+        accepted += 1;
+        let settings = TrialSettings { instances: 8, attempts: 20_000, ..TrialSettings::default() };
+        if let Err(TrialError::Differ { instance, .. }) = try_rule(&mutant, &settings) {
+            panic!("accepted and false: {mutant:?} on {instance}");
+        }
+    }
+    assert!(tried > 1_000 && accepted < tried / 4, "{accepted} of {tried} mutants accepted");
+}
+
+/// A proof with a step changed is refused, or is still a proof of the same rule.
+#[test]
+fn mutated_steps_prove_nothing_else() {
+    let library = Library::starter().unwrap();
+    let proved: Vec<_> = library.substitutions.iter().filter(|s| s.verification.status == Status::Proved).collect();
+    let names: Vec<&str> = crate::substitution::proof::axioms().iter().map(|a| a.name).collect();
+    let (mut tried, mut accepted) = (0, 0);
+    for draw in 0..4_000u64 {
+        let random = splitmix64(6, draw);
+        let substitution = proved[(random >> 40) as usize % proved.len()];
+        let mut proof = Proof::from_lines(&substitution.verification.proof).unwrap();
+        let parts = proof.parts.len();
+        let part = &mut proof.parts[(random >> 20) as usize % parts];
+        let Some(at) = ((random >> 8) as usize % 4096).checked_rem(part.steps.len()) else { continue };
+        match random % 4 {
+            0 => part.steps[at].backwards ^= true,
+            1 => part.steps[at].axiom = names[(random >> 30) as usize % names.len()].to_owned(),
+            2 => part.steps[at].position.push((random >> 30) as usize % 3),
+            _ => drop(part.steps.remove(at)),
+        }
+        tried += 1;
+        accepted += usize::from(check_proof(&substitution.rule, &proof).is_ok());
+    }
+    // Turning a step of commutation round, or naming the axiom that it already names, changes nothing.
+    assert!(tried > 2_000 && accepted * 5 < tried, "{accepted} of {tried} changed proofs accepted");
 }
