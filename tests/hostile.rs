@@ -201,7 +201,7 @@ fn json_rows() -> Vec<Row> {
         row("cut in a number", "m.json", &TINY.as_bytes()[..TINY.find("0.1}").unwrap() + 2], &["not valid JSON"]),
         row("cut behind a comma", "m.json", &TINY.as_bytes()[..TINY.find("\"outputs\": [\"y\"]}").unwrap()], &["EOF"]),
         row("two documents", "m.json", format!("{TINY}{TINY}"), &["trailing characters"]),
-        row("not UTF-8", "m.json", [TINY[..70].as_bytes(), b"\xff\xfe", TINY[70..].as_bytes()].concat(), &["not valid"]),
+        row("not UTF-8", "m.json", [&TINY.as_bytes()[..70], b"\xff\xfe", &TINY.as_bytes()[70..]].concat(), &["not valid"]),
         row("an ONNX file by the name of a JSON file", "m.json", model(GraphProto::default()), &["not valid JSON"]),
         row("deep nesting", "m.json", "{\"nodes\": ".to_owned() + &"[".repeat(1 << 20), &["recursion limit"]),
         row("a flood of values", "m.json", format!("[{}0]", "0,".repeat(1 << 25)), &["more than 33554432 values"]),

@@ -367,7 +367,7 @@ fn index_and_undo_agree_with_a_search_from_scratch_under_random_edits() {
             let before = (g.state_hash(), index.snapshot());
             applications.insert(choice.found.rule);
             let applied = index.apply(&mut g, &choice.patch, &Neutral);
-            if splitmix64(seed, 2000 + turn) % 8 == 0 {
+            if splitmix64(seed, 2000 + turn).is_multiple_of(8) {
                 index.forget_old_readers();
             }
             assert_eq!(g.validate(), Ok(()), "seed {seed} turn {turn}");

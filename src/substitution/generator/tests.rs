@@ -55,7 +55,8 @@ fn brute_force(preset: &Preset, max_ops: usize) -> BTreeMap<usize, usize> {
     type Value = (u64, Vec<u64>);
     let mut domain = Domain::<Field>::new(preset, true, 0);
     let inputs = domain.inputs.clone();
-    let mut seen: BTreeSet<Vec<(u8, Vec<Value>, Vec<Value>)>> = BTreeSet::new();
+    type Steps = Vec<(u8, Vec<Value>, Vec<Value>)>;
+    let mut seen: BTreeSet<Steps> = BTreeSet::new();
     let mut open = vec![(inputs, Vec::new(), Vec::new())];
     let mut counts = BTreeMap::new();
     while let Some((tensors, steps, made)) = open.pop() {
@@ -242,7 +243,7 @@ fn known_rules_are_found_and_false_ones_are_not() {
     for known in KNOWN {
         let prefix = format!("taso-{known}-");
         let says = |name: &&str| name.strip_prefix(&prefix).is_some_and(|id| id.len() == 6);
-        assert!(names.iter().any(|n| says(&n)), "{known} is not found");
+        assert!(names.iter().any(says), "{known} is not found");
     }
     // As many as TASO at least, which keeps 619; derived ones are counted.
     assert!(counts.pairs + counts.derived > 619, "{counts:?}");

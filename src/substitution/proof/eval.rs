@@ -45,8 +45,8 @@ impl Scope<'_> {
                 let axis = self.int(axis)?.known()?;
                 let shape = self.shape(operand)?;
                 SymVal::Num(match usize::try_from(axis) {
-                    Ok(axis) => shape.from_start(axis, &self.world.facts)?,
-                    Err(_) => shape.from_end(usize::try_from(-axis).ok()?, &self.world.facts),
+                    Ok(axis) => shape.counted_from_start(axis, &self.world.facts)?,
+                    Err(_) => shape.counted_from_end(usize::try_from(-axis).ok()?, &self.world.facts),
                 })
             }
             Expr::Rank(operand) => SymVal::Num(self.shape(operand)?.rank()),

@@ -335,7 +335,7 @@ fn aligned(world: &World, c: &shape::Shape, list: &[Dim]) -> bool {
     let Some(longest) = bounded else { return false };
     (1..=longest.max(list.len())).all(|k| {
         let entry = list.len().checked_sub(k).map_or(Dim::Known(1), |at| list[at].clone());
-        c.from_end(k, facts) == entry
+        c.counted_from_end(k, facts) == entry
     })
 }
 

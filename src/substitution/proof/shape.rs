@@ -60,7 +60,7 @@ impl Shape {
     }
 
     /// The k-th dimension from the end, k from 1; 1 before the first.
-    pub fn from_end(&self, k: usize, facts: &Facts) -> Dim {
+    pub fn counted_from_end(&self, k: usize, facts: &Facts) -> Dim {
         match self {
             Shape::Ranked(dims) => dims.len().checked_sub(k).map_or(Dim::Known(1), |at| dims[at].clone()),
             Shape::Open(open) => match open.tail.len().checked_sub(k) {
@@ -68,7 +68,7 @@ impl Shape {
                 None => match &open.base {
                     Base::Named(name) => facts.normal(&Dim::symbol(&format!("dim({name}, -{k})"))),
                     Base::Joined(parts) => {
-                        let dims = parts.iter().map(|part| part.from_end(k, facts));
+                        let dims = parts.iter().map(|part| part.counted_from_end(k, facts));
                         dims.reduce(|a, b| join_dim(&a, &b, facts)).unwrap_or(Dim::Known(1))
                     }
                 },
@@ -77,7 +77,7 @@ impl Shape {
     }
 
     /// A dimension counted from the start, if it can be told.
-    pub fn from_start(&self, axis: usize, facts: &Facts) -> Option<Dim> {
+    pub fn counted_from_start(&self, axis: usize, facts: &Facts) -> Option<Dim> {
         match self {
             Shape::Ranked(dims) => dims.get(axis).cloned(),
             Shape::Open(open) => match (&open.base, open.tail.is_empty()) {
@@ -139,7 +139,10 @@ pub(crate) fn join(a: &Shape, b: &Shape, facts: &Facts) -> Shape {
     if let (Shape::Ranked(x), Shape::Ranked(y)) = (a, b) {
         let rank = x.len().max(y.len());
         return Shape::Ranked(
-            (1..=rank).rev().map(|k| join_dim(&a.from_end(k, facts), &b.from_end(k, facts), facts)).collect(),
+            (1..=rank)
+                .rev()
+                .map(|k| join_dim(&a.counted_from_end(k, facts), &b.counted_from_end(k, facts), facts))
+                .collect(),
         );
     }
     let mut parts = Vec::new();
@@ -181,7 +184,7 @@ fn plainly(from: &Shape, to: &Shape, facts: &Facts) -> bool {
     let Shape::Ranked(dims) = from else { return false };
     let fits = facts.is_at_least_zero(&to.rank().sub(&Dim::Known(dims.len() as i64)));
     fits && (from.is_ones()
-        || (1..=dims.len()).all(|k| covers(&to.from_end(k, facts), &from.from_end(k, facts), facts)))
+        || (1..=dims.len()).all(|k| covers(&to.counted_from_end(k, facts), &from.counted_from_end(k, facts), facts)))
 }
 
 /// Whether two shapes are certainly the same.
@@ -377,16 +380,16 @@ fn joined(a: &Application, args: &[TermId], world: &World) -> Option<Shape> {
     let first = world.shape(*args.first()?);
     let k = axis_from_end(a.num("axis")?, &first.rank())?;
     let facts = &world.facts;
-    let sizes = args.iter().map(|x| world.shape(*x).from_end(k, facts));
+    let sizes = args.iter().map(|x| world.shape(*x).counted_from_end(k, facts));
     let sum = sizes.reduce(|a, b| a.add(&b))?;
-    let tail = (1..k).rev().map(|i| first.from_end(i, facts));
+    let tail = (1..k).rev().map(|i| first.counted_from_end(i, facts));
     Some(with_tail(first, std::iter::once(sum).chain(tail).collect()))
 }
 
 fn part(a: &Application, x: &Shape, facts: &Facts) -> Option<Shape> {
     let k = axis_from_end(a.num("axis")?, &x.rank())?;
     let size = a.list("split")?.get(a.slot)?.clone();
-    let tail = (1..k).rev().map(|i| x.from_end(i, facts));
+    let tail = (1..k).rev().map(|i| x.counted_from_end(i, facts));
     Some(with_tail(x, std::iter::once(size).chain(tail).collect()))
 }
 
@@ -408,7 +411,7 @@ fn product(x: &Shape, w: &Shape, facts: &Facts) -> Option<Shape> {
             // The batch is what the leading dimensions broadcast to; ones stand for the two that are replaced.
             let ones = vec![Dim::Known(1), Dim::Known(1)];
             let batch = join(&with_tail(x, ones.clone()), &with_tail(w, ones), facts);
-            Some(with_tail(&batch, vec![x.from_end(2, facts), w.from_end(1, facts)]))
+            Some(with_tail(&batch, vec![x.counted_from_end(2, facts), w.counted_from_end(1, facts)]))
         }
         _ => None,
     }

@@ -265,8 +265,10 @@ fn learn(rule: &Rule, world: &World, binding: &Binding) -> Facts {
                 v.iter().zip(w).for_each(|(a, b)| facts.equal(a, b));
             } else {
                 for k in 1..=AXES {
-                    facts.equal(&v.from_end(k, world_facts), &w.from_end(k, world_facts));
-                    if let (Some(a), Some(b)) = (v.from_start(k - 1, world_facts), w.from_start(k - 1, world_facts)) {
+                    facts.equal(&v.counted_from_end(k, world_facts), &w.counted_from_end(k, world_facts));
+                    if let (Some(a), Some(b)) =
+                        (v.counted_from_start(k - 1, world_facts), w.counted_from_start(k - 1, world_facts))
+                    {
                         facts.equal(&a, &b);
                     }
                 }
@@ -286,11 +288,13 @@ fn mutual(conditions: &[Condition]) -> Vec<(&Operand, &Operand)> {
     let one_way = |v: &Operand, w: &Operand| {
         conditions.iter().any(|c| matches!(c, Condition::Broadcasts(a, b) if a == v && b == w))
     };
-    let pair = |c| match c {
-        &Condition::Broadcasts(ref v, ref w) if one_way(w, v) => Some((v, w)),
-        _ => None,
-    };
-    conditions.iter().filter_map(pair).collect()
+    conditions
+        .iter()
+        .filter_map(|c| match c {
+            Condition::Broadcasts(v, w) if one_way(w, v) => Some((v, w)),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Quotients of a rule are exact where it applies.
@@ -353,7 +357,7 @@ fn learn_broadcast(v: &Shape, w: &Shape, facts: &mut Facts) {
     facts.broadcast(v, w);
     facts.at_least_zero(&w.rank().sub(&v.rank()));
     for k in 1..=w.known_rank().unwrap_or(2) {
-        let pair = (w.from_end(k, facts), v.from_end(k, facts));
+        let pair = (w.counted_from_end(k, facts), v.counted_from_end(k, facts));
         facts.cover(&pair.0, &pair.1);
     }
 }
@@ -373,7 +377,7 @@ fn demands(world: &World, term: TermId, facts: &mut Facts) {
     };
     match a.kind {
         Conv => {
-            let axis = |slot: usize, axis: usize| shape(slot).and_then(|s| s.from_start(axis, &world.facts));
+            let axis = |slot: usize, axis: usize| shape(slot).and_then(|s| s.counted_from_start(axis, &world.facts));
             if let Some(group) = a.num("group") {
                 equal(axis(0, 1).as_ref(), axis(1, 1).map(|w| w.mul(group)).as_ref());
                 equal(axis(2, 0).as_ref(), axis(1, 0).as_ref());
@@ -405,12 +409,12 @@ fn demands(world: &World, term: TermId, facts: &mut Facts) {
             }
             if let (Some(x), Some(w)) = (shape(0), shape(1)) {
                 let rows = match w.known_rank() {
-                    Some(1) => Some(w.from_end(1, facts)),
-                    Some(_) => Some(w.from_end(2, facts)),
-                    None if facts.is_at_least_zero(&w.rank().sub(&Dim::Known(2))) => Some(w.from_end(2, facts)),
+                    Some(1) => Some(w.counted_from_end(1, facts)),
+                    Some(_) => Some(w.counted_from_end(2, facts)),
+                    None if facts.is_at_least_zero(&w.rank().sub(&Dim::Known(2))) => Some(w.counted_from_end(2, facts)),
                     None => None,
                 };
-                equal_if(facts, Some(&x.from_end(1, facts)), rows.as_ref());
+                equal_if(facts, Some(&x.counted_from_end(1, facts)), rows.as_ref());
             }
         }
         Gemm => {
@@ -443,7 +447,7 @@ fn demands(world: &World, term: TermId, facts: &mut Facts) {
             let (Some(x), Some(sizes)) = (shape(0), a.list("split")) else { return };
             if let Some(k) = a.num("axis").and_then(|axis| super::shape::axis_from_end(axis, &x.rank())) {
                 let sum = sizes.iter().fold(Dim::Known(0), |sum, d| sum.add(d));
-                let whole = x.from_end(k, facts);
+                let whole = x.counted_from_end(k, facts);
                 facts.equal(&sum, &whole);
             }
         }

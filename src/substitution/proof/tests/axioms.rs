@@ -239,10 +239,10 @@ fn check_shape(world: &World, term: TermId, actual: &[usize], facts: &mut Facts)
         }
         Shape::Open(_) => {
             for (axis, &n) in actual.iter().enumerate() {
-                if let Some(d) = shape.from_start(axis, &world.facts) {
+                if let Some(d) = shape.counted_from_start(axis, &world.facts) {
                     facts.equal(&d, &Dim::Known(n as i64));
                 }
-                facts.equal(&shape.from_end(actual.len() - axis, &world.facts), &Dim::Known(n as i64));
+                facts.equal(&shape.counted_from_end(actual.len() - axis, &world.facts), &Dim::Known(n as i64));
             }
         }
     }
