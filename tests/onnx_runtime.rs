@@ -33,7 +33,7 @@ const MODELS: &[(&str, Sizes, f64)] = &[
     ("inception_pair", &[("image", 17)], 0.9),
 ];
 
-/// Graphs that backtracking may expand: enough to apply rules of many kinds, and quick.
+/// Graphs that backtracking may expand (greedy search ends by itself): enough to apply rules of many kinds, and quick.
 const POPS: usize = 40;
 /// Rewrites applied at random.
 const WANDER: u64 = 40;
@@ -49,12 +49,13 @@ fn optimised_models_compute_the_same_in_onnx_runtime() {
         let imported = write_original(name, sizes, &original);
         write_inputs(&imported, &original.with_extension("inputs"));
         let before = imported.model.nodes.len();
-        let after = write_optimised(&imported, &Greedy, &rules, &original);
+        let after = write_optimised(&imported, &Greedy, Budget::default(), &rules, &original);
         if after as f64 > before as f64 * at_most {
             too_many.push(format!("{name}: {before} nodes became {after}"));
         }
-        write_optimised(&imported, &Backtracking::default(), &rules, &original);
-        write_optimised(&imported, &Wander { steps: WANDER }, &rules, &original);
+        let few = Budget { pops: POPS, ..Budget::default() };
+        write_optimised(&imported, &Backtracking::default(), few.clone(), &rules, &original);
+        write_optimised(&imported, &Wander { steps: WANDER }, few, &rules, &original);
     }
     assert!(too_many.is_empty(), "{too_many:#?}");
     let judged = common::run_script(&python, "models.py", &[], folder.path());
@@ -73,11 +74,17 @@ fn write_original(name: &str, sizes: Sizes, path: &Path) -> Imported {
 }
 
 /// Writes what a search makes of the model at `original`, as NAME.METHOD.onnx. Returns its number of nodes.
-fn write_optimised(imported: &Imported, search: &dyn Search, rules: &Arc<RuleSet>, original: &Path) -> usize {
+fn write_optimised(
+    imported: &Imported,
+    search: &dyn Search,
+    budget: Budget,
+    rules: &Arc<RuleSet>,
+    original: &Path,
+) -> usize {
     let path = original.with_extension(format!("{}.onnx", search.name()));
     let settings = Settings {
         search,
-        budget: Budget { pops: POPS, ..Budget::default() },
+        budget,
         model: &Roofline::new(DeviceProfile::cpu()),
         device: tch::Device::Cpu,
         measure: false,
