@@ -60,8 +60,7 @@ struct graphopt_convolution {
 int graphopt_onednn_is_available() {
   auto& dispatcher = c10::Dispatcher::singleton();
   return at::hasMKLDNN() && dispatcher.findSchema({"mkldnn::_reorder_convolution_weight", ""}).has_value() &&
-         dispatcher.findSchema({"mkldnn::_convolution_pointwise", ""}).has_value() &&
-         dispatcher.findSchema({"mkldnn::_convolution_pointwise", "binary"}).has_value();
+         dispatcher.findSchema({"mkldnn::_convolution_pointwise", ""}).has_value();
 }
 
 // The weight in the layout that oneDNN's convolution wants for an input of this shape.
@@ -74,28 +73,14 @@ char* graphopt_onednn_pack(const at::Tensor* weight, const graphopt_convolution*
   });
 }
 
-// activation(convolution(x, weight) + bias), or activation(convolution(x, weight) + bias + other) where other is given.
-char* graphopt_onednn_convolve(const at::Tensor* x, const at::Tensor* other, const at::Tensor* weight,
-                               const at::Tensor* bias, const graphopt_convolution* c, at::Tensor** out) {
+// activation(convolution(x, weight) + bias).
+char* graphopt_onednn_convolve(const at::Tensor* x, const at::Tensor* weight, const at::Tensor* bias,
+                               const graphopt_convolution* c, at::Tensor** out) {
   return guarded([&] {
-    Stack stack{*x};
-    if (other) stack.emplace_back(*other);
-    for (c10::IValue value : {c10::IValue(*weight), optional(bias), ints(c->padding, c->spatial),
-                              ints(c->stride, c->spatial), ints(c->dilation, c->spatial), c10::IValue(c->groups)})
-      stack.push_back(value);
-    bool none = strcmp(c->activation, "none") == 0;
-    if (other) {
-      stack.emplace_back("add");
-      stack.emplace_back(at::Scalar(1.0));
-      stack.emplace_back(none ? c10::IValue() : c10::IValue(c->activation));
-      stack.push_back(scalars(c->scalars, c->scalar_count));
-      stack.emplace_back(none ? c10::IValue() : c10::IValue(c->algorithm));
-    } else {
-      stack.emplace_back(c->activation);
-      stack.push_back(scalars(c->scalars, c->scalar_count));
-      stack.emplace_back(c->algorithm);
-    }
-    *out = new at::Tensor(call("mkldnn::_convolution_pointwise", other ? "binary" : "", std::move(stack)));
+    *out = new at::Tensor(call("mkldnn::_convolution_pointwise", "",
+                               {*x, *weight, optional(bias), ints(c->padding, c->spatial), ints(c->stride, c->spatial),
+                                ints(c->dilation, c->spatial), c->groups, c->activation,
+                                scalars(c->scalars, c->scalar_count), c->algorithm}));
   });
 }
 }

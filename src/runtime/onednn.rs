@@ -1,5 +1,5 @@
-//! Convolutions as engines deploy them: the weight laid out once for the machine, the activation and a residual sum
-//! computed while the result is still in cache. libtorch has these as oneDNN operators outside its Rust bindings; the
+//! Convolutions as engines deploy them: the weight laid out once for the machine, the activation computed while the
+//! result is still in cache. libtorch has these as oneDNN operators outside its Rust bindings; the
 //! calls are in `onednn.cpp`.
 #![allow(unsafe_code, reason = "calls of C++ have no safe interface")]
 
@@ -64,7 +64,6 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn graphopt_onednn_convolve(
         x: *const C_tensor,
-        other: *const C_tensor,
         weight: *const C_tensor,
         bias: *const C_tensor,
         convolution: *const RawConvolution,
@@ -105,13 +104,12 @@ pub(super) fn pack(weight: &Tensor, geometry: &Geometry, shape: &[i64]) -> Resul
     taken(message, out)
 }
 
-/// `activation(convolution(x, weight) + bias + other)`; `weight` as [`pack`] gives it.
+/// `activation(convolution(x, weight) + bias)`; `weight` as [`pack`] gives it.
 ///
 /// # Errors
 /// What libtorch says.
 pub(super) fn convolve(
     x: &Tensor,
-    other: Option<&Tensor>,
     weight: &Tensor,
     bias: Option<&Tensor>,
     geometry: &Geometry,
@@ -119,11 +117,9 @@ pub(super) fn convolve(
 ) -> Result<Tensor, RunError> {
     let mut out = std::ptr::null_mut();
     let convolution = raw(geometry, activation);
-    let pointer = |tensor: Option<&Tensor>| tensor.map_or(std::ptr::null(), Tensor::as_ptr);
-    // SAFETY: as in `pack`; null stands for an operand left out.
-    let message = unsafe {
-        graphopt_onednn_convolve(x.as_ptr(), pointer(other), weight.as_ptr(), pointer(bias), &convolution, &mut out)
-    };
+    let bias = bias.map_or(std::ptr::null(), Tensor::as_ptr);
+    // SAFETY: as in `pack`; null stands for a bias left out.
+    let message = unsafe { graphopt_onednn_convolve(x.as_ptr(), weight.as_ptr(), bias, &convolution, &mut out) };
     taken(message, out)
 }
 
