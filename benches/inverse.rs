@@ -10,7 +10,7 @@ mod common;
 use graphopt::cost::{DeviceProfile, Roofline, graph_cost};
 use graphopt::graph::Graph;
 use graphopt::rewrite::Rule;
-use graphopt::search::{Budget, Portfolio, RandomWalk, Report, Search};
+use graphopt::search::{Budget, Portfolio, Problem, RandomWalk, Report, Search};
 use graphopt::substitution::{Library, inverse};
 
 const MODELS: [&str; 6] = ["squeezenet1_1", "resnet18", "inception_v3", "bert_base", "nasrnn", "lora_mlp"];
@@ -25,7 +25,8 @@ fn main() {
     let backwards: Vec<Rule> = library.iter().filter_map(|s| inverse(&s.rule)).collect();
     let forwards: Vec<Rule> = library.into_iter().map(|s| s.rule).collect();
     let search = |graph: &Graph| -> Report {
-        Portfolio::default().run(graph, &rules, &model, &Budget::default(), &mut |_| true).1
+        let problem = Problem { graph, rules: &rules, model: &model, budget: &Budget::default() };
+        Portfolio::default().run(&problem, &mut |_| true).1
     };
     println!(
         "model,seed,rewrites,backwards,original_us,perturbed_us,reached_us,reached_from_original_us,over_original,over_reached,seconds,found_by"

@@ -9,7 +9,7 @@ mod common;
 use std::time::Duration;
 
 use graphopt::cost::{DeviceProfile, Roofline, graph_cost};
-use graphopt::search::{Backtracking, Budget, Greedy, Portfolio, Search};
+use graphopt::search::{Backtracking, Budget, Greedy, Portfolio, Problem, Search};
 
 /// The models that the search is timed on.
 const MODELS: [&str; 6] = ["bert_base", "inception_v3", "resnet18", "resnet50", "squeezenet1_1", "nasnet_a"];
@@ -40,7 +40,8 @@ fn main() {
     );
     for name in if names.is_empty() { &MODELS[..] } else { &names[..] } {
         let graph = common::model(name);
-        let (_, report) = method.run(&graph, &rules, &model, &budget, &mut |_| true);
+        let (_, report) =
+            method.run(&Problem { graph: &graph, rules: &rules, model: &model, budget: &budget }, &mut |_| true);
         let counts = report.counts;
         println!(
             "{name},{},{},{:.3},{},{},{},{},{:.1},{:.1},{},{:?},{:.0}",

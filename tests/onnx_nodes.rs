@@ -13,7 +13,7 @@ use graphopt::formats::{self, ImportOptions, Imported};
 use graphopt::graph::{Graph, Op, ValueRef};
 use graphopt::rewrite::{RuleSet, clean_up};
 use graphopt::runtime;
-use graphopt::search::{Budget, Greedy, Search};
+use graphopt::search::{Budget, Greedy, Problem, Search};
 
 /// Cases with a known fault, and the reason. Empty is the aim.
 const KNOWN_FAULTS: &[(&str, &str)] = &[];
@@ -77,9 +77,10 @@ fn treat(path: &Path, rules: &Arc<RuleSet>) -> Result<usize, String> {
     clean_up(&mut clean);
     clean.commit();
     let costs = Roofline::new(DeviceProfile::cpu());
-    let (best, _) = Greedy.run(&clean, rules, &costs, &Budget::default(), &mut |_| true);
+    let problem = Problem { graph: &clean, rules, model: &costs, budget: &Budget::default() };
+    let (best, _) = Greedy.run(&problem, &mut |_| true);
     write(&best, &imported, &path.with_extension("optimised.onnx"))?;
-    let (wandered, _) = Wander { steps: WANDER }.run(&clean, rules, &costs, &Budget::default(), &mut |_| true);
+    let (wandered, _) = Wander { steps: WANDER }.run(&problem, &mut |_| true);
     write(&wandered, &imported, &path.with_extension("random.onnx"))?;
     write(&without_origins(&imported.graph), &imported, &path.with_extension("normal.onnx"))?;
     Ok(imported.opaque_count())

@@ -9,7 +9,8 @@ use graphopt::graph::{Graph, Node, OpKind, splitmix64};
 use graphopt::rewrite::{Rule, RuleSet, clean_up};
 use graphopt::runtime::{CompareOptions, compare};
 use graphopt::search::{
-    Backtracking, Budget, Greedy, Portfolio, RandomWalk, Report, Search, Settings, State, StopReason, optimise,
+    Backtracking, Budget, Greedy, Portfolio, Problem, RandomWalk, Report, Search, Settings, State, StopReason, Watcher,
+    optimise,
 };
 use graphopt::substitution::{Library, inverse};
 use graphopt::zoo;
@@ -63,7 +64,11 @@ fn roofline() -> Roofline {
 
 fn run(search: &dyn Search, graph: &Graph, pops: usize) -> (Graph, Report) {
     let budget = Budget { pops, ..Budget::default() };
-    search.run(graph, &library(), &roofline(), &budget, &mut |_| true)
+    bounded(search, graph, &budget, &mut |_| true)
+}
+
+fn bounded(search: &dyn Search, graph: &Graph, budget: &Budget, watcher: Watcher<'_>) -> (Graph, Report) {
+    search.run(&Problem { graph, rules: &library(), model: &roofline(), budget }, watcher)
 }
 
 #[test]
@@ -209,15 +214,15 @@ fn budgets_and_interrupts_keep_the_best_so_far() {
     let (_, all) = run(&Greedy, &graph, 1000);
     assert_eq!(all.stop_reason, StopReason::Exhausted);
     let two = Budget { max_rewrites: Some(2), ..Budget::default() };
-    let (_, report) = Greedy.run(&graph, &library(), &roofline(), &two, &mut |_| true);
+    let (_, report) = bounded(&Greedy, &graph, &two, &mut |_| true);
     assert_eq!((report.stop_reason, report.applied.len()), (StopReason::StopAfter, 2));
     assert_eq!(report.applied[..], all.applied[..2], "a prefix of the whole search");
     let (_, all) = run(&Portfolio::default(), &graph, 50);
     let two = Budget { pops: 50, max_rewrites: Some(2), ..Budget::default() };
-    let (_, report) = Portfolio::default().run(&graph, &library(), &roofline(), &two, &mut |_| true);
+    let (_, report) = bounded(&Portfolio::default(), &graph, &two, &mut |_| true);
     assert_eq!((report.stop_reason, &report.applied[..]), (StopReason::StopAfter, &all.applied[..2]));
     let mut calls = 0;
-    let (_, report) = Backtracking::default().run(&graph, &library(), &roofline(), &Budget::default(), &mut |_| {
+    let (_, report) = bounded(&Backtracking::default(), &graph, &Budget::default(), &mut |_| {
         calls += 1;
         calls < 10
     });

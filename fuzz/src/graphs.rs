@@ -10,7 +10,7 @@ use graphopt::formats::{ImportError, ImportOptions, Imported, export, import, wr
 use graphopt::graph::{DType, Data, Graph, Init, Op, Tensor};
 use graphopt::rewrite::{RuleSet, clean_up};
 use graphopt::runtime;
-use graphopt::search::{Budget, Greedy, Search};
+use graphopt::search::{Budget, Greedy, Problem, Search};
 use graphopt::substitution::Library;
 
 /// Bytes as a source of choices; zeros when they are used up.
@@ -206,7 +206,8 @@ pub fn graph(data: &[u8]) {
     let mut clean = imported.graph.clone();
     clean_up(&mut clean);
     clean.commit();
-    let (best, report) = Greedy.run(&clean, rules(), &roofline, &budget, &mut |_| true);
+    let (best, report) =
+        Greedy.run(&Problem { graph: &clean, rules: rules(), model: &roofline, budget: &budget }, &mut |_| true);
     best.validate().expect("what a search gives is valid");
     let (before, after) = (cost::graph_cost(&roofline, &clean).time_us, report.best_us);
     assert!(after <= before * 1.000_001 + 1e-3, "a search never makes it dearer: {before} us to {after} us");

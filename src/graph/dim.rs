@@ -248,45 +248,29 @@ impl Dim {
 
     /// The expression with some names bound to numbers.
     pub fn bind(&self, sizes: &BTreeMap<String, i64>) -> Dim {
-        let Dim::Symbolic(e) = self else { return self.clone() };
-        let mut sum = Dim::Known(0);
-        for (atoms, c) in &e.terms {
-            let mut product = Dim::Known(*c);
-            for atom in atoms {
-                let factor = match atom {
-                    Atom::Symbol(name) => match sizes.get(&**name) {
-                        Some(n) => Dim::Known(*n),
-                        None => Dim::from_atom(atom.clone()),
-                    },
-                    Atom::FloorDiv(a, b) => {
-                        let (a, b) = (a.bind(sizes), b.bind(sizes));
-                        a.floor_div(&b).unwrap_or_else(|| Dim::from_atom(Atom::FloorDiv(a, b)))
-                    }
-                    Atom::Min(a, b) => a.bind(sizes).minimum(&b.bind(sizes)),
-                    Atom::Max(a, b) => a.bind(sizes).maximum(&b.bind(sizes)),
-                };
-                product = product.mul(&factor);
-            }
-            sum = sum.add(&product);
-        }
-        sum
+        self.replace(&|name| sizes.get(name).map(|n| Dim::Known(*n)))
     }
 
     /// The expression with names replaced by expressions, all at once.
     pub fn substitute(&self, values: &BTreeMap<String, Dim>) -> Dim {
+        self.replace(&|name| values.get(name).cloned())
+    }
+
+    /// The expression with every name replaced that has a value.
+    fn replace(&self, value: &dyn Fn(&str) -> Option<Dim>) -> Dim {
         let Dim::Symbolic(e) = self else { return self.clone() };
         let mut sum = Dim::Known(0);
         for (atoms, c) in &e.terms {
             let mut product = Dim::Known(*c);
             for atom in atoms {
                 let factor = match atom {
-                    Atom::Symbol(name) => values.get(&**name).cloned().unwrap_or(Dim::from_atom(atom.clone())),
+                    Atom::Symbol(name) => value(name).unwrap_or_else(|| Dim::from_atom(atom.clone())),
                     Atom::FloorDiv(a, b) => {
-                        let (a, b) = (a.substitute(values), b.substitute(values));
+                        let (a, b) = (a.replace(value), b.replace(value));
                         a.floor_div(&b).unwrap_or_else(|| Dim::from_atom(Atom::FloorDiv(a, b)))
                     }
-                    Atom::Min(a, b) => a.substitute(values).minimum(&b.substitute(values)),
-                    Atom::Max(a, b) => a.substitute(values).maximum(&b.substitute(values)),
+                    Atom::Min(a, b) => a.replace(value).minimum(&b.replace(value)),
+                    Atom::Max(a, b) => a.replace(value).maximum(&b.replace(value)),
                 };
                 product = product.mul(&factor);
             }

@@ -157,24 +157,18 @@ impl Graph {
 
     /// Uses of a value by nodes, sorted by (node, slot). Graph outputs are not among them.
     pub fn consumers(&self, value: ValueRef) -> SmallVec<[Use; 4]> {
-        let mut users: SmallVec<[Use; 4]> = self
-            .nodes
-            .edges_directed(value.node, Direction::Outgoing)
-            .filter(|e| e.weight().from == value.slot)
-            .map(|e| Use { node: e.target(), slot: e.weight().to })
-            .collect();
-        users.sort_unstable();
-        users
+        self.consumers_where(value, |_| true)
     }
 
     /// Uses of a value by nodes that apply this operator, sorted by (node, slot).
     pub fn consumers_of(&self, value: ValueRef, kind: OpKind) -> SmallVec<[Use; 4]> {
-        let mut users: SmallVec<[Use; 4]> = self
-            .nodes
-            .edges_directed(value.node, Direction::Outgoing)
-            .filter(|e| e.weight().from == value.slot && self.nodes[e.target()].op.kind() == Some(kind))
-            .map(|e| Use { node: e.target(), slot: e.weight().to })
-            .collect();
+        self.consumers_where(value, |node| node.op.kind() == Some(kind))
+    }
+
+    fn consumers_where(&self, value: ValueRef, wanted: impl Fn(&Node) -> bool) -> SmallVec<[Use; 4]> {
+        let edges = self.nodes.edges_directed(value.node, Direction::Outgoing);
+        let edges = edges.filter(|e| e.weight().from == value.slot && wanted(&self.nodes[e.target()]));
+        let mut users: SmallVec<[Use; 4]> = edges.map(|e| Use { node: e.target(), slot: e.weight().to }).collect();
         users.sort_unstable();
         users
     }

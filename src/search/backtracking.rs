@@ -10,12 +10,11 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use crate::cost::CostModel;
 use crate::graph::Graph;
-use crate::rewrite::{Candidate, RuleSet};
+use crate::rewrite::Candidate;
 
 use super::tree::{At, Entered, MIN_GAIN_US, Tree};
-use super::{Budget, Progress, Report, Search, StopReason};
+use super::{Problem, Report, Search, StopReason, Watcher};
 
 /// Backtracking search.
 #[derive(Clone, Copy, Debug)]
@@ -37,15 +36,8 @@ impl Search for Backtracking {
         "backtracking"
     }
 
-    fn run(
-        &self,
-        graph: &Graph,
-        rules: &Arc<RuleSet>,
-        model: &dyn CostModel,
-        budget: &Budget,
-        progress: &mut dyn FnMut(&Progress) -> bool,
-    ) -> (Graph, Report) {
-        let mut tree = Tree::new(graph, rules, model, budget, progress, self.name());
+    fn run(&self, problem: &Problem<'_>, watcher: Watcher<'_>) -> (Graph, Report) {
+        let mut tree = Tree::new(problem, watcher, self.name());
         let stop_reason = best_first(&mut tree, self, &[None]);
         tree.finish(self.name(), stop_reason)
     }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::cost::CostModel;
 use crate::graph::Graph;
-use crate::rewrite::{Candidate, RuleSet};
+use crate::rewrite::Candidate;
 
 use super::tree::{Entered, MIN_GAIN_US, Tree};
-use super::{Budget, Progress, Report, Search, StopReason};
+use super::{Problem, Report, Search, StopReason, Watcher};
 
 /// Greedy search.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,15 +20,8 @@ impl Search for Greedy {
         "greedy"
     }
 
-    fn run(
-        &self,
-        graph: &Graph,
-        rules: &Arc<RuleSet>,
-        model: &dyn CostModel,
-        budget: &Budget,
-        progress: &mut dyn FnMut(&Progress) -> bool,
-    ) -> (Graph, Report) {
-        let mut tree = Tree::new(graph, rules, model, budget, progress, self.name());
+    fn run(&self, problem: &Problem<'_>, watcher: Watcher<'_>) -> (Graph, Report) {
+        let mut tree = Tree::new(problem, watcher, self.name());
         let stop_reason = descend(&mut tree, &|_| true, true);
         tree.finish(self.name(), stop_reason)
     }

@@ -27,19 +27,27 @@ use crate::cost::CostModel;
 use crate::graph::Graph;
 use crate::rewrite::RuleSet;
 
+/// What is searched, and within which bounds.
+#[derive(Clone, Copy)]
+pub struct Problem<'a> {
+    /// The start, which is clean.
+    pub graph: &'a Graph,
+    /// What may be applied.
+    pub rules: &'a Arc<RuleSet>,
+    /// Estimates costs.
+    pub model: &'a dyn CostModel,
+    /// Bounds of the search.
+    pub budget: &'a Budget,
+}
+
+/// Who watches a search: called now and then; when it returns false the search stops and keeps its best.
+pub type Watcher<'a> = &'a mut dyn FnMut(&Progress) -> bool;
+
 /// A way to search.
 pub trait Search {
     /// The name on the command line.
     fn name(&self) -> &'static str;
 
-    /// Searches from `graph` (which is clean) and returns the best graph visited, with the report. `progress` is called
-    /// now and then; when it returns false the search stops and keeps its best.
-    fn run(
-        &self,
-        graph: &Graph,
-        rules: &Arc<RuleSet>,
-        model: &dyn CostModel,
-        budget: &Budget,
-        progress: &mut dyn FnMut(&Progress) -> bool,
-    ) -> (Graph, Report);
+    /// Returns the best graph visited, with the report.
+    fn run(&self, problem: &Problem<'_>, watcher: Watcher<'_>) -> (Graph, Report);
 }

@@ -16,7 +16,7 @@ use crate::rewrite::{CleanUp, RuleSet, clean_up};
 use crate::runtime::{self, CompareError, CompareOptions, Equivalence, Weights};
 
 use super::choose::{Chosen, Contender, Measuring, choose};
-use super::{Budget, Greedy, Progress, Report, Search, Step, Stopwatch};
+use super::{Budget, Greedy, Problem, Progress, Report, Search, Step, Stopwatch};
 
 /// What is asked of [`optimise`].
 pub struct Settings<'a> {
@@ -119,7 +119,8 @@ pub fn optimise(
     let cleaned = clean_up(&mut clean);
     clean.commit();
     let mut searching = |progress: &Progress| events(Event::Searching(*progress));
-    let (best, report) = settings.search.run(&clean, rules, settings.model, &settings.budget, &mut searching);
+    let problem = Problem { graph: &clean, rules, model: settings.model, budget: &settings.budget };
+    let (best, report) = settings.search.run(&problem, &mut searching);
     seconds.push(("search", watch.seconds()));
 
     let watch = Stopwatch::start(None);
@@ -131,7 +132,7 @@ pub fn optimise(
     }];
     if settings.measure {
         events(Event::Stage("measuring"));
-        contenders.extend(rivals(&clean, rules, settings, &report));
+        contenders.extend(rivals(&problem, &report));
     }
     let start = Contender {
         from: "original".into(),
@@ -183,27 +184,28 @@ pub fn optimise(
 
 /// Other graphs worth timing: greedy's, the search without each rule that it used and that brings splits, and the clean
 /// original.
-fn rivals(clean: &Graph, rules: &Arc<RuleSet>, settings: &Settings<'_>, report: &Report) -> Vec<Contender> {
+fn rivals(problem: &Problem<'_>, report: &Report) -> Vec<Contender> {
     let mut found = Vec::new();
-    let quick = Budget { time: settings.budget.time, max_rewrites: settings.budget.max_rewrites, ..Budget::default() };
+    let quick = Budget { pops: Budget::default().pops, ..*problem.budget };
+    let problem = Problem { budget: &quick, ..*problem };
     let mut go_on = |_: &Progress| true;
-    let (graph, greedy) = Greedy.run(clean, rules, settings.model, &quick, &mut go_on);
+    let (graph, greedy) = Greedy.run(&problem, &mut go_on);
     let applied = greedy.applied.clone();
     found.push(Contender { from: "greedy".into(), graph, estimate_us: greedy.best_us, applied });
     let mut used: Vec<&str> = report.applied.iter().chain(&greedy.applied).map(|s| s.rule.as_str()).collect();
     used.sort_unstable();
     used.dedup();
     for rule in used {
-        if !rules.adds_work(rule) {
+        if !problem.rules.adds_work(rule) {
             continue;
         }
-        let others = Arc::new(rules.without(rule));
-        let (graph, without) = Greedy.run(clean, &others, settings.model, &quick, &mut go_on);
+        let others = Arc::new(problem.rules.without(rule));
+        let (graph, without) = Greedy.run(&Problem { rules: &others, ..problem }, &mut go_on);
         let from = format!("without {rule}");
         found.push(Contender { from, graph, estimate_us: without.best_us, applied: without.applied });
     }
-    let estimate_us = cost::graph_cost(settings.model, clean).time_us;
-    found.push(Contender { from: "clean-up".into(), graph: clean.clone(), estimate_us, applied: Vec::new() });
+    let estimate_us = cost::graph_cost(problem.model, problem.graph).time_us;
+    found.push(Contender { from: "clean-up".into(), graph: problem.graph.clone(), estimate_us, applied: Vec::new() });
     found
 }
 

@@ -1,9 +1,6 @@
 //! The default search: greedy from the original and from its normal form, look-ahead from the better, then best-first from
 //! all of these with what is left of the budget. The rewrites of greedy are not counted against it.
 
-use std::sync::Arc;
-
-use crate::cost::CostModel;
 use crate::graph::Graph;
 use crate::rewrite::RuleSet;
 
@@ -12,7 +9,7 @@ use super::greedy::descend;
 use super::look_ahead::LookAhead;
 use super::normalise::normalise;
 use super::tree::Tree;
-use super::{Budget, Progress, Report, Search, StopReason};
+use super::{Problem, Report, Search, StopReason, Watcher};
 
 /// Several searches one after another over one tree.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,16 +23,9 @@ impl Search for Portfolio {
         "portfolio"
     }
 
-    fn run(
-        &self,
-        graph: &Graph,
-        rules: &Arc<RuleSet>,
-        model: &dyn CostModel,
-        budget: &Budget,
-        progress: &mut dyn FnMut(&Progress) -> bool,
-    ) -> (Graph, Report) {
-        let mut tree = Tree::new(graph, rules, model, budget, progress, "greedy");
-        let stop_reason = self.search(&mut tree, rules);
+    fn run(&self, problem: &Problem<'_>, watcher: Watcher<'_>) -> (Graph, Report) {
+        let mut tree = Tree::new(problem, watcher, "greedy");
+        let stop_reason = self.search(&mut tree, problem.rules);
         tree.finish(self.name(), stop_reason)
     }
 }

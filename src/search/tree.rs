@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::cost::{self, CostModel};
+use crate::cost;
 use crate::graph::Graph;
-use crate::rewrite::{Candidate, CleanUp, RuleSet};
+use crate::rewrite::{Candidate, CleanUp};
 
-use super::{Budget, Counts, Progress, Report, Saved, State, Step, StopReason, Stopwatch};
+use super::{Budget, Counts, Problem, Progress, Report, Saved, State, Step, StopReason, Stopwatch, Watcher};
 
 /// Gains below this many microseconds are noise of the arithmetic.
 pub(super) const MIN_GAIN_US: f64 = 1e-6;
@@ -59,7 +59,7 @@ pub(super) struct Tree<'a> {
     /// From the root to where the state is; the saved parts undo the way back.
     path: Vec<(Rc<Place>, Saved)>,
     budget: &'a Budget,
-    progress: &'a mut dyn FnMut(&Progress) -> bool,
+    watcher: Watcher<'a>,
     watch: Stopwatch,
     start_us: f64,
     weight_limit: u64,
@@ -86,14 +86,8 @@ pub(super) enum Entered {
 
 impl<'a> Tree<'a> {
     /// The tree of a clean graph, at its root.
-    pub fn new(
-        graph: &Graph,
-        rules: &Arc<RuleSet>,
-        model: &'a dyn CostModel,
-        budget: &'a Budget,
-        progress: &'a mut dyn FnMut(&Progress) -> bool,
-        part: &'static str,
-    ) -> Tree<'a> {
+    pub fn new(problem: &Problem<'a>, watcher: Watcher<'a>, part: &'static str) -> Tree<'a> {
+        let Problem { graph, rules, model, budget } = *problem;
         let watch = Stopwatch::start(budget.time);
         let weight_limit = cost::weight_bytes(graph).saturating_mul(MAX_WEIGHT_GROWTH);
         let node_limit = operators(graph) * MAX_NODE_GROWTH;
@@ -104,7 +98,7 @@ impl<'a> Tree<'a> {
             state,
             path: Vec::new(),
             budget,
-            progress,
+            watcher,
             watch,
             start_us,
             weight_limit,
@@ -137,7 +131,7 @@ impl<'a> Tree<'a> {
             return Some(StopReason::Time);
         }
         let progress = Progress { pops: self.counts.pops, start_us: self.start_us, best_us: self.best_us };
-        (!(self.progress)(&progress)).then_some(StopReason::Interrupted)
+        (!(self.watcher)(&progress)).then_some(StopReason::Interrupted)
     }
 
     /// Whether further rewrites would be cut off at the end (`--stop-after`).

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use graphopt::cost::CostModel;
 use graphopt::graph::{Graph, splitmix64};
 use graphopt::rewrite::{CleanUp, RuleSet};
-use graphopt::search::{Budget, Counts, Progress, Report, Search, State, StopReason};
+use graphopt::search::{Counts, Problem, Report, Search, State, StopReason, Watcher};
 use graphopt::substitution::Library;
 
 /// The Python with `onnx`, `onnxruntime` and `numpy`; `cargo xtask test` sets it up and names it in GRAPHOPT_TEST_PYTHON.
@@ -55,15 +54,8 @@ impl Search for Wander {
         "random"
     }
 
-    fn run(
-        &self,
-        graph: &Graph,
-        rules: &Arc<RuleSet>,
-        model: &dyn CostModel,
-        _: &Budget,
-        _: &mut dyn FnMut(&Progress) -> bool,
-    ) -> (Graph, Report) {
-        let mut state = State::new(graph.clone(), rules.clone(), model);
+    fn run(&self, problem: &Problem<'_>, _: Watcher<'_>) -> (Graph, Report) {
+        let mut state = State::new(problem.graph.clone(), problem.rules.clone(), problem.model);
         let (mut applied, mut clean_up) = (Vec::new(), CleanUp::default());
         for step in 0..self.steps {
             let acyclic = state.candidates().filter(|c| c.patch.is_acyclic(state.graph()));
