@@ -47,7 +47,7 @@ pub struct Optimise {
     #[arg(long, value_name = "A", default_value_t = 1.05, value_parser = at_least_one)]
     alpha: f64,
     /// How many rewritten graphs to take from the queue and to try in look-ahead, or rewrites to apply (greedy), at most.
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = Budget::default().pops)]
     budget: usize,
     /// How long to search at most, in seconds.
     #[arg(long, value_name = "S", value_parser = args::positive)]

@@ -15,7 +15,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { pops: 1000, time: None, max_rewrites: None }
+        Budget { pops: 2000, time: None, max_rewrites: None }
     }
 }
 

@@ -10,6 +10,7 @@ mod pipeline;
 mod portfolio;
 mod state;
 mod tree;
+mod two_step;
 mod walk;
 
 pub use backtracking::Backtracking;

@@ -58,17 +58,18 @@ fn is_plainer(rule: &Rule) -> bool {
     }
 }
 
-/// Applies rewrites to something plainer that cost nothing (or gain) until there is none. It ends, since every one makes
-/// the sum of remoteness smaller.
-pub(super) fn normalise(tree: &mut Tree<'_>, rules: &RuleSet) -> StopReason {
+/// Applies rewrites to something plainer that cost nothing, or gain at most so much, until there is none. It ends, since
+/// every one makes the sum of remoteness smaller.
+pub(super) fn normalise(tree: &mut Tree<'_>, rules: &RuleSet, most_gain_us: f64) -> StopReason {
     let plainer: Vec<bool> = (0..rules.len() as u32).map(|number| is_plainer(rules.rule(number))).collect();
     let mut refused = Known::default();
     loop {
         if let Some(reason) = tree.stop() {
             return reason;
         }
-        let wanted =
-            |c: &&Arc<Candidate>| c.score <= MIN_GAIN_US && plainer[c.found.rule as usize] && !refused.contains(c);
+        let wanted = |c: &&Arc<Candidate>| {
+            c.score <= MIN_GAIN_US && c.score >= -most_gain_us && plainer[c.found.rule as usize] && !refused.contains(c)
+        };
         let next = tree.state().candidates().filter(wanted).min_by(|a, b| a.score.total_cmp(&b.score)).cloned();
         let Some(next) = next else { return StopReason::Exhausted };
         let before = tree.state().total_us();

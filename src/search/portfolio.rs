@@ -1,5 +1,6 @@
-//! The default search: greedy from the original and from its normal form, look-ahead from the better, then best-first from
-//! all of these with what is left of the budget. The rewrites of greedy are not counted against it.
+//! The default search: greedy from the original and from its normal form, a descent by two steps from the normal form,
+//! look-ahead from the best, then best-first from all of these with what is left of the budget. The rewrites of greedy are
+//! not counted against it.
 
 use crate::graph::Graph;
 use crate::rewrite::RuleSet;
@@ -8,7 +9,8 @@ use super::backtracking::{Backtracking, best_first};
 use super::greedy::descend;
 use super::look_ahead::LookAhead;
 use super::normalise::normalise;
-use super::tree::Tree;
+use super::tree::{MIN_GAIN_US, Tree};
+use super::two_step::descend_by_two;
 use super::{Problem, Report, Search, StopReason, Watcher};
 
 /// Several searches one after another over one tree.
@@ -30,10 +32,13 @@ impl Search for Portfolio {
     }
 }
 
+/// The share of the budget at which the descent by two steps ends.
+const TWO_STEP_SHARE: f64 = 0.2;
+
 /// Look-ahead, pass by pass: depth, whether it goes uphill, and the share of the budget at which it ends. Steps that cost
 /// nothing come first: they are what hides a gain most often, and there are fewer of them.
 const PASSES: [(u32, bool, f64); 5] =
-    [(1, true, 0.3), (2, false, 0.4), (3, false, 0.5), (2, true, 0.6), (3, true, 0.65)];
+    [(1, true, 0.4), (2, false, 0.5), (3, false, 0.6), (2, true, 0.65), (3, true, 0.7)];
 
 impl Portfolio {
     fn search(&self, tree: &mut Tree<'_>, rules: &RuleSet) -> StopReason {
@@ -44,7 +49,7 @@ impl Portfolio {
         let greedy = tree.here();
         tree.begin("normalising");
         tree.go(&None);
-        let mut reason = normalise(tree, rules);
+        let mut reason = normalise(tree, rules, f64::INFINITY);
         if reason == StopReason::Exhausted {
             reason = descend(tree, &|_| true, false);
         }
@@ -52,6 +57,16 @@ impl Portfolio {
             return reason;
         }
         let normalised = tree.here();
+        tree.begin("two-step");
+        tree.go(&None);
+        let reason = normalise(tree, rules, MIN_GAIN_US);
+        if reason != StopReason::Exhausted {
+            return reason;
+        }
+        if let Some(reason) = descend_by_two(tree, TWO_STEP_SHARE) {
+            return reason;
+        }
+        let by_two = tree.here();
         tree.begin("look-ahead");
         for (depth, uphill, share) in PASSES {
             let alpha = if uphill { self.backtracking.alpha } else { 1.0 };
@@ -61,6 +76,6 @@ impl Portfolio {
         }
         tree.begin("backtracking");
         let (best, _) = tree.best();
-        best_first(tree, &self.backtracking, &[None, best, greedy, normalised])
+        best_first(tree, &self.backtracking, &[None, best, greedy, normalised, by_two])
     }
 }
