@@ -1,6 +1,6 @@
 //! What several commands take, and how it is turned into models, rules and devices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -98,13 +98,15 @@ impl RuleArgs {
     /// The rules that are left, compiled.
     pub fn compile(&self) -> anyhow::Result<RuleSet> {
         let library = library(&self.files)?;
-        for name in self.skip_rule.iter().chain(&self.only_rule) {
-            find_rule(&library, name)?;
-        }
-        let wanted = |rule: &Rule| {
-            !self.skip_rule.contains(&rule.name) && (self.only_rule.is_empty() || self.only_rule.contains(&rule.name))
+        let named = |names: &[String]| -> anyhow::Result<BTreeSet<String>> {
+            names.iter().map(|name| Ok(find_rule(&library, name)?.rule.name.clone())).collect()
         };
-        let rules = library.substitutions.into_iter().map(|s| s.rule).filter(wanted);
+        let (skipped, only) = (named(&self.skip_rule)?, named(&self.only_rule)?);
+        let rules: Vec<Rule> = if only.is_empty() {
+            library.rules().filter(|rule| !skipped.contains(&rule.name)).cloned().collect()
+        } else {
+            library.substitutions.iter().map(|s| &s.rule).filter(|rule| only.contains(&rule.name)).cloned().collect()
+        };
         RuleSet::compile(rules).map_err(|(rule, why)| anyhow::anyhow!("rule {rule:?}: {why}"))
     }
 }

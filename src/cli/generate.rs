@@ -14,15 +14,17 @@ use serde_json::json;
 use super::{Answer, interrupt, terminal};
 use crate::substitution::generator::arithmetic::Arithmetic;
 use crate::substitution::generator::{
-    BYTES_PER_SOURCE, Count, Counter, Counts, Field, Matches, Preset, Settings, Space, Stage, State, Watch, Wrapping,
-    count_sources, find, write,
+    BYTES_PER_SOURCE, Count, Counter, Counts, Field, Generated, Matches, Preset, Settings, Space, Stage, State, Watch,
+    Wrapping, count_sources, find, write,
 };
+use crate::substitution::{Library, ProverLimits};
 
-/// Finds substitutions by machine: enumerates graphs, pairs equal ones, prunes, tests.
+/// Finds substitutions by machine: enumerates graphs, pairs equal ones, prunes, tests, proves.
 ///
 /// Graphs of at most N operators are evaluated on small tensors over a prime field. Pairs of equal
-/// fingerprints are compared on fresh data, written as rules on all shapes, and tested in f64 on
-/// random instances. The library is the same whatever the number of threads.
+/// fingerprints are compared on fresh data, written as rules on all shapes, tested in f64 on random
+/// instances, and proved. Rules without a proof go to a file of their own, each with the reason.
+/// Both files are the same whatever the number of threads.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -58,13 +60,16 @@ pub struct GenSubstitutions {
     /// Leaves out rules that follow from smaller ones.
     #[arg(long)]
     no_derived: bool,
+    /// Looks for no proofs: all rules go to the file of those without one.
+    #[arg(long)]
+    no_proofs: bool,
     /// Also counts graphs in the way of TASO's public generator, in its arithmetic and in ours.
     #[arg(long)]
     count: bool,
     /// Writes the pairs that are no rule, with the reason, one a line.
     #[arg(long, value_name = "FILE")]
     left_out: Option<PathBuf>,
-    /// Where to write the library.
+    /// Where to write the library; rules without a proof go to a file beside it whose name ends in `.unproved.json`.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Prints one JSON document on stdout instead.
@@ -94,7 +99,14 @@ impl GenSubstitutions {
             PresetName::Taso => Preset::taso(),
             PresetName::Default => Preset::standard(),
         };
-        Settings { preset, max_ops: usize::from(self.max_ops), seed: self.seed, passes: 1, derived: !self.no_derived }
+        Settings {
+            preset,
+            max_ops: usize::from(self.max_ops),
+            seed: self.seed,
+            passes: 1,
+            derived: !self.no_derived,
+            prover: (!self.no_proofs).then(ProverLimits::default),
+        }
     }
 
     /// Where an interrupted run leaves its state.
@@ -146,7 +158,7 @@ impl GenSubstitutions {
                 Stage::Sources => "graphs with canonical names".to_owned(),
                 Stage::Targets => format!("{graphs} graphs, {:.0} a second{left}", graphs as f64 / seconds),
                 Stage::Pairs => "pairs checked".to_owned(),
-                Stage::Rules => "rules tested".to_owned(),
+                Stage::Rules => "rules tested and proved".to_owned(),
             };
             bar.set_length(of);
             bar.set_position(at);
@@ -164,7 +176,7 @@ impl GenSubstitutions {
         };
         let mine = |beginning: usize| self.merge.is_empty() && self.shard.is_none_or(|(i, n)| beginning % n == i);
         let finished = AtomicBool::new(false);
-        let found = std::thread::scope(|scope| {
+        let (enumerated, generated) = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !finished.load(Ordering::Relaxed) {
                     if interrupt::asked() {
@@ -174,68 +186,62 @@ impl GenSubstitutions {
                 }
             });
             let found = find(&settings, &known.results, &mine, &save, &watch, &progress);
+            let enumerated = started.elapsed();
+            let complete = found.filter(|_| self.shard.is_none());
+            let generated = complete.and_then(|found| write(&settings, &found, &watch, &progress));
             finished.store(true, Ordering::Relaxed);
-            found
+            (enumerated, generated)
         });
         let (state, _) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        bar.finish_and_clear();
         if watch.stopped() {
-            bar.finish_and_clear();
             self.save(&state)?;
             let file = self.state_file();
             terminal::warning(&format!("stopped: what was found is in {}; --resume goes on", file.display()));
             return Ok(Answer::No);
         }
         if self.shard.is_some() {
-            bar.finish_and_clear();
             write_file(&self.output, &state.to_bytes())?;
             self.forget();
             let graphs: u64 = state.results.iter().filter(|(k, _)| k.0 == 0).flat_map(|(_, m)| &m.graphs).sum();
             terminal::note(&format!("{graphs} graphs; state written to {}", self.output.display()));
             return Ok(Answer::Done);
         }
-        let Some(found) = found else {
-            bar.finish_and_clear();
+        let Some(generated) = generated else {
             bail!("the states do not cover all graphs: a shard is missing");
         };
-        let enumerated = started.elapsed().as_secs_f64();
-        let generated = write(&settings, &found, &progress);
-        bar.finish_and_clear();
-        let seconds = started.elapsed().as_secs_f64();
+        let seconds = Seconds { enumerate: enumerated.as_secs_f64(), all: started.elapsed().as_secs_f64() };
         write_file(&self.output, generated.library.to_text().as_bytes())?;
+        let unproved = self.output.with_extension("unproved.json");
+        if generated.unproved.substitutions.is_empty() {
+            // What an earlier run left there would pass for what this run found.
+            let _ = std::fs::remove_file(&unproved);
+        } else {
+            write_file(&unproved, generated.unproved.to_text().as_bytes())?;
+        }
         self.forget();
         if let Some(file) = &self.left_out {
             write_file(file, (generated.left_out.join("\n") + "\n").as_bytes())?;
         }
-        let rules = generated.library.substitutions.len();
-        let derived = generated.library.substitutions.iter().filter(|s| !s.derived_from.is_empty()).count();
         if self.json {
-            let c = &generated.counts;
-            let document = json!({
-                "preset": settings.preset.name, "max_ops": settings.max_ops, "seed": settings.seed,
-                "graphs_as_taso": counted.as_ref().map(|c| c.0.total()), "graphs_as_taso_over_field": counted.as_ref().map(|c| c.1.total()),
-                "graphs": c.graphs, "canonical": c.canonical, "candidates": c.candidates, "collisions": c.collisions,
-                "renaming": c.renaming, "common_subgraph": c.common_subgraph, "common_supergraph": c.common_supergraph,
-                "derived": c.derived, "pairs": c.pairs, "identities": c.identities, "inexpressible": c.inexpressible,
-                "refuted": c.refuted, "same_rule": c.same_rule, "trivial": c.trivial, "rules": rules, "derived_rules": derived,
-                "seconds": {"enumerate": enumerated, "all": seconds},
-            });
-            terminal::print_json(&document)?;
+            terminal::print_json(&document(&settings, counted.as_ref(), &generated, &seconds))?;
         } else {
-            let mut lines = Vec::new();
-            if let Some((taso, field, seconds)) = &counted {
+            let mut lines = text(counted.as_ref(), &generated);
+            lines.push(format!(
+                "{} rules written to {}, {} of which follow from others; {:.1} s, of which {:.1} s enumeration",
+                generated.counts.proved,
+                self.output.display(),
+                derived(&generated.library),
+                seconds.all,
+                seconds.enumerate
+            ));
+            if generated.counts.unproved > 0 {
                 lines.push(format!(
-                    "{} graphs as TASO's public generator counts them ({} over the field, where Relu(Relu(x)) = Relu(x)), in {seconds:.1} s",
-                    taso.total(),
-                    field.total()
+                    "{} rules without a proof written to {}",
+                    generated.counts.unproved,
+                    unproved.display()
                 ));
             }
-            lines.extend(text(&generated.counts));
-            lines.push(format!(
-                "{rules} rules written to {}, {derived} of which follow from others; {:.1} s, of which {:.1} s enumeration",
-                self.output.display(),
-                seconds,
-                enumerated
-            ));
             terminal::print(&lines.join("\n"))?;
         }
         Ok(Answer::Done)
@@ -291,7 +297,69 @@ fn count<A: Arithmetic>(settings: &Settings) -> Count {
     sum
 }
 
-fn text(counts: &Counts) -> Vec<String> {
+/// Seconds that a run took.
+struct Seconds {
+    enumerate: f64,
+    all: f64,
+}
+
+fn derived(library: &Library) -> usize {
+    library.substitutions.len() - library.rules().count()
+}
+
+/// Milliseconds that attempts at proofs took: all together, and of those that succeeded the median and the one that 99 of
+/// 100 stay below.
+fn proving(generated: &Generated) -> [f64; 3] {
+    let ms = |took: &Duration| took.as_secs_f64() * 1e3;
+    let good: Vec<f64> = generated.proving.iter().filter(|(_, proved)| *proved).map(|(took, _)| ms(took)).collect();
+    let part = |percent: usize| good.get(good.len() * percent / 100).copied().unwrap_or(0.0);
+    [generated.proving.iter().map(|(took, _)| ms(took)).sum(), part(50), part(99)]
+}
+
+fn document(
+    settings: &Settings,
+    counted: Option<&(Count, Count, f64)>,
+    generated: &Generated,
+    seconds: &Seconds,
+) -> serde_json::Value {
+    let c = &generated.counts;
+    let [all, median, most] = proving(generated);
+    json!({
+        "preset": settings.preset.name, "max_ops": settings.max_ops, "seed": settings.seed,
+        "graphs_as_taso": counted.map(|c| c.0.total()), "graphs_as_taso_over_field": counted.map(|c| c.1.total()),
+        "graphs": c.graphs, "canonical": c.canonical, "candidates": c.candidates, "collisions": c.collisions,
+        "renaming": c.renaming, "common_subgraph": c.common_subgraph, "common_supergraph": c.common_supergraph,
+        "derived": c.derived, "pairs": c.pairs, "identities": c.identities, "inexpressible": c.inexpressible,
+        "refuted": c.refuted, "same_rule": c.same_rule, "trivial": c.trivial,
+        "proved": c.proved, "proved_derived": derived(&generated.library),
+        "unproved": c.unproved, "unproved_derived": derived(&generated.unproved),
+        "proving_ms": {"all": all, "median": median, "percentile_99": most},
+        "seconds": {"enumerate": seconds.enumerate, "all": seconds.all},
+    })
+}
+
+fn text(counted: Option<&(Count, Count, f64)>, generated: &Generated) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some((taso, field, seconds)) = counted {
+        lines.push(format!(
+            "{} graphs as TASO's public generator counts them ({} over the field, where Relu(Relu(x)) = Relu(x)), in {seconds:.1} s",
+            taso.total(),
+            field.total()
+        ));
+    }
+    lines.extend(counts_text(&generated.counts));
+    if !generated.proving.is_empty() {
+        let [all, median, most] = proving(generated);
+        lines.push(format!(
+            "{} attempts at proofs took {:.1} s in all; a proof took {median:.2} ms (median), 99 of 100 less than {most:.1} ms",
+            generated.proving.len(),
+            all / 1e3
+        ));
+    }
+    lines
+}
+
+fn counts_text(counts: &Counts) -> Vec<String> {
     let c = counts;
     let mut lines = vec![
         format!("{} connected graphs, {} up to names of inputs", c.graphs.iter().sum::<u64>(), c.canonical),
@@ -313,8 +381,9 @@ fn text(counts: &Counts) -> Vec<String> {
         lines.push(format!("{count} directions are no rule: {reason}"));
     }
     lines.push(format!(
-        "{} directions are refuted in all general forms, {} say what others say, {} say nothing",
+        "{} directions are refuted in all forms, {} say what others say, {} say nothing",
         c.refuted, c.same_rule, c.trivial
     ));
+    lines.push(format!("{} rules are proved, {} pass every test and have no proof", c.proved, c.unproved));
     lines
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::canonical::id_of;
 use super::check::check;
-use super::json::{Fault, Fields, Strict, layout};
+use super::json::{Fault, Fields, Strict, layout, text};
 use super::proof::{Proof, ProofError, check_proof};
 use super::prover::{ProverLimits, Verdict, prove};
 use super::text::{rule_from_fields, rule_to_fields};
@@ -84,6 +84,20 @@ pub struct Verification {
     /// Axiom applications that turn the source into the target, as [`super::Proof::to_lines`] writes them; empty where
     /// there is no proof.
     pub proof: Vec<String>,
+    /// Why there is no proof, where one was looked for and not found.
+    pub reason: Option<String>,
+}
+
+impl Verification {
+    /// That of a rule with a proof.
+    pub fn proved(proof: &Proof) -> Verification {
+        Verification { status: Status::Proved, finite_field: None, proof: proof.to_lines(), reason: None }
+    }
+
+    /// That of a rule that passes its tests, for which no proof was found for this reason.
+    pub fn tested(reason: String) -> Verification {
+        Verification { status: Status::Tested, finite_field: None, proof: Vec::new(), reason: Some(reason) }
+    }
 }
 
 /// How far a substitution is checked.
@@ -282,13 +296,18 @@ impl Library {
         for (substitution, verdict) in self.substitutions.iter_mut().zip(verdicts) {
             match verdict {
                 Verdict::Proved(proof) => {
-                    substitution.verification.status = Status::Proved;
-                    substitution.verification.proof = proof.to_lines();
+                    let finite_field = substitution.verification.finite_field;
+                    substitution.verification = Verification { finite_field, ..Verification::proved(&proof) };
                 }
                 other => others.push((substitution.rule.name.clone(), other)),
             }
         }
         others
+    }
+
+    /// The rules that a search applies: those that follow from others add matches and no results.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.substitutions.iter().filter(|s| s.derived_from.is_empty()).map(|s| &s.rule)
     }
 
     /// The substitution whose rule has this name.
@@ -392,11 +411,15 @@ fn read_verification(fields: &mut Fields) -> Result<Verification, Fault> {
         }
     };
     let proof = fields.texts_or_empty("proof")?;
+    let reason = fields.optional("reason").map(|value| text(value, "verification.reason")).transpose()?;
     fields.finish()?;
     if status == Status::Proved && proof.is_empty() {
         return Err(Fault::new("verification.proof", "a rule that is proved has a proof"));
     }
-    Ok(Verification { status, finite_field, proof })
+    if status == Status::Proved && reason.is_some() {
+        return Err(Fault::new("verification.reason", "a rule that is proved has no reason why it is not"));
+    }
+    Ok(Verification { status, finite_field, proof, reason })
 }
 
 fn write_substitution(substitution: &Substitution) -> Value {
@@ -418,6 +441,9 @@ fn write_substitution(substitution: &Substitution) -> Value {
     }
     if !substitution.verification.proof.is_empty() {
         verification.insert("proof".into(), substitution.verification.proof.clone().into());
+    }
+    if let Some(reason) = &substitution.verification.reason {
+        verification.insert("reason".into(), reason.clone().into());
     }
     fields.insert("verification".into(), Value::Object(verification));
     Value::Object(fields)

@@ -1,18 +1,17 @@
 //! The whole way from a preset to a library.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use rayon::prelude::*;
-
-use super::generalise::{Direction, GENERALITIES, Inexpressible, is_trivial, name, rule};
+use super::assemble::assemble;
+use super::candidate::{Candidate, settle};
+use super::generalise::Direction;
 use super::graph::Packed;
 use super::preset::Preset;
-use super::prune::{Derived, Pair, prune};
+use super::prune::{Derived, prune};
 use super::table::{Identity, Matches, Pass, Space, Watch, pairs, sources, targets};
 use super::verify::Evaluator;
-use crate::rewrite::Rule;
-use crate::substitution::check::check;
-use crate::substitution::{Generator, Library, Status, Substitution, TrialSettings, Verification, id_of, try_rule};
+use crate::substitution::{Library, ProverLimits};
 
 /// What is generated.
 #[derive(Clone, Debug)]
@@ -27,6 +26,8 @@ pub struct Settings {
     pub passes: u64,
     /// Whether rules that follow from smaller ones are written too.
     pub derived: bool,
+    /// Bounds of the search for proofs; `None`: no rule is proved.
+    pub prover: Option<ProverLimits>,
 }
 
 /// What is being done, for whoever watches.
@@ -38,7 +39,7 @@ pub enum Stage {
     Targets,
     /// Pairs are checked and pruned.
     Pairs,
-    /// Rules are tested.
+    /// Rules are tested and proved.
     Rules,
 }
 
@@ -77,17 +78,25 @@ pub struct Counts {
     pub same_rule: u64,
     /// Directions whose sides are the same once operators with a rectifier are two.
     pub trivial: u64,
+    /// Rules with a proof.
+    pub proved: u64,
+    /// Rules that pass every test and have no proof.
+    pub unproved: u64,
 }
 
 /// The result.
 #[derive(Clone, Debug, Default)]
 pub struct Generated {
-    /// The rules, with the counts.
+    /// The rules that are proved, with the counts.
     pub library: Library,
+    /// The rules that pass every test and are not proved, each with the reason.
+    pub unproved: Library,
     /// Counts of every stage.
     pub counts: Counts,
     /// Pairs that hold on the tensors of the preset and are no rule, each as text with the reason.
     pub left_out: Vec<String>,
+    /// What each attempt at a proof took, with whether it succeeded; in ascending order.
+    pub proving: Vec<(Duration, bool)>,
 }
 
 /// Graphs of equal fingerprints, before they are checked.
@@ -176,26 +185,8 @@ pub fn find(
     complete.then_some(found)
 }
 
-/// A direction of a pair on its way to a rule.
-struct Candidate {
-    direction: Direction,
-    /// Pair that it comes from; identities come first.
-    pair: Option<usize>,
-    last: Option<Inexpressible>,
-    rule: Option<(String, Rule)>,
-    /// Whether both sides are the same.
-    trivial: bool,
-}
-
-/// What becomes of a candidate in one round.
-enum Proposal {
-    Rule(String, Box<Rule>),
-    Trivial,
-    None(Option<Inexpressible>),
-}
-
-/// Checks, prunes, generalises and tests.
-pub fn write(settings: &Settings, found: &Found, progress: Progress<'_>) -> Generated {
+/// Checks, prunes, generalises, tests and proves. `None` if stopped.
+pub fn write(settings: &Settings, found: &Found, watch: &Watch, progress: Progress<'_>) -> Option<Generated> {
     let preset = &settings.preset;
     let inputs = preset.inputs.len();
     let done = std::sync::atomic::AtomicU64::new(0);
@@ -208,7 +199,7 @@ pub fn write(settings: &Settings, found: &Found, progress: Progress<'_>) -> Gene
     let (all, dropped) = prune(preset, settings.seed, &found.pairs, &rank(preset), &tick);
     let count =
         |test: &dyn Fn(&Derived) -> bool| all.iter().filter(|p| p.derived.is_some_and(|d| test(&d))).count() as u64;
-    let mut counts = Counts {
+    let counts = Counts {
         canonical: found.canonical,
         graphs: found.graphs.clone(),
         candidates: found.pairs.len() as u64,
@@ -226,7 +217,7 @@ pub fn write(settings: &Settings, found: &Found, progress: Progress<'_>) -> Gene
     for identity in &found.identities {
         if let Some(n) = evaluator.counts(&identity.graph.steps()) {
             let direction = Direction::identity(identity.graph, &n, inputs, &identity.results);
-            candidates.push(Candidate { direction, pair: None, last: None, rule: None, trivial: false });
+            candidates.push(Candidate::new(direction, None));
         }
     }
     for (number, pair) in all.iter().enumerate() {
@@ -241,126 +232,11 @@ pub fn write(settings: &Settings, found: &Found, progress: Progress<'_>) -> Gene
         };
         for &back in backs {
             let direction = Direction::of(pair, [&s, &t], inputs, back);
-            candidates.push(Candidate { direction, pair: Some(number), last: None, rule: None, trivial: false });
+            candidates.push(Candidate::new(direction, Some(number)));
         }
     }
-    generalise(settings, &mut candidates, progress);
-    assemble(settings, &all, candidates, &mut counts)
-}
-
-/// Gives each candidate its most general true rule. Each rule is tested once, however many candidates propose it.
-fn generalise(settings: &Settings, candidates: &mut [Candidate], progress: Progress<'_>) {
-    let preset = &settings.preset;
-    let total = (candidates.len() * GENERALITIES.len()) as u64;
-    let trials = TrialSettings { seed: settings.seed, instances: 8, attempts: 20_000, ..TrialSettings::default() };
-    for (round, generality) in GENERALITIES.into_iter().enumerate() {
-        let proposed: Vec<Proposal> = candidates
-            .par_iter()
-            .map(|candidate| {
-                if candidate.rule.is_some() || candidate.trivial {
-                    return Proposal::None(None);
-                }
-                match rule(preset, &candidate.direction, generality) {
-                    Err(why) => Proposal::None(Some(why)),
-                    Ok(None) => Proposal::None(None),
-                    Ok(Some(rule)) if is_trivial(&rule) => Proposal::Trivial,
-                    Ok(Some(mut rule)) => {
-                        let id = id_of(&rule);
-                        rule.name = name(preset, &rule, &id);
-                        // What the language refuses (sources that hang together by nothing) is no rule.
-                        if check(&rule).is_ok() { Proposal::Rule(id, Box::new(rule)) } else { Proposal::None(None) }
-                    }
-                }
-            })
-            .collect();
-        let rules = proposed.iter().filter_map(|p| match p {
-            Proposal::Rule(id, rule) => Some((id, &**rule)),
-            Proposal::Trivial | Proposal::None(_) => None,
-        });
-        let different: BTreeMap<&String, &Rule> = rules.collect();
-        let tested = std::sync::atomic::AtomicU64::new(0);
-        let share = (candidates.len() as u64).checked_div(different.len() as u64).unwrap_or(1);
-        let good: BTreeSet<String> = different
-            .into_par_iter()
-            .filter(|(_, rule)| {
-                let n = tested.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                progress(Stage::Rules, (round * candidates.len()) as u64 + n * share, total);
-                try_rule(rule, &trials).is_ok()
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        for (candidate, proposed) in candidates.iter_mut().zip(proposed) {
-            match proposed {
-                Proposal::Rule(id, rule) if good.contains(&id) => candidate.rule = Some((id, *rule)),
-                Proposal::Trivial => candidate.trivial = true,
-                Proposal::None(Some(why)) => candidate.last = Some(why),
-                Proposal::Rule(..) | Proposal::None(None) => {}
-            }
-        }
-    }
-}
-
-fn assemble(settings: &Settings, all: &[Pair], candidates: Vec<Candidate>, counts: &mut Counts) -> Generated {
-    let mut substitutions: Vec<Substitution> = Vec::new();
-    let mut taken: BTreeSet<String> = BTreeSet::new();
-    let mut by_pair: BTreeMap<usize, String> = BTreeMap::new();
-    let mut left_out = Vec::new();
-    for candidate in &candidates {
-        let (Some(pair), Some((id, _))) = (candidate.pair, &candidate.rule) else { continue };
-        by_pair.entry(pair).or_insert_with(|| id.clone());
-    }
-    // Rules that stand for themselves come before those that follow from others.
-    let derived = |c: &Candidate| c.pair.is_some_and(|p| all[p].derived.is_some());
-    let (first, second): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|c| !derived(c));
-    for candidate in first.into_iter().chain(second) {
-        if candidate.trivial {
-            counts.trivial += 1;
-            continue;
-        }
-        let Some((id, rule)) = candidate.rule else {
-            match candidate.last {
-                Some(why) => *counts.inexpressible.entry(why.to_string()).or_default() += 1,
-                None => counts.refuted += 1,
-            }
-            let reason =
-                candidate.last.map_or("no general form of it is true or can be tested".to_owned(), |w| w.to_string());
-            let text = super::show::direction(&settings.preset, &candidate.direction);
-            left_out.push(format!("{text}    # {reason}"));
-            continue;
-        };
-        let derived_from: Vec<String> = match candidate.pair.map(|p| all[p].derived) {
-            Some(Some(Derived::Part(part) | Derived::Instance(part))) => match by_pair.get(&part) {
-                Some(other) if *other != id => vec![other.clone()],
-                // What it follows from is no rule here: that is told among what is left out.
-                _ => continue,
-            },
-            _ => Vec::new(),
-        };
-        if !taken.insert(id.clone()) {
-            counts.same_rule += 1;
-            continue;
-        }
-        let verification = Verification { status: Status::Tested, finite_field: None, proof: Vec::new() };
-        substitutions.push(Substitution { id, rule, derived_from, verification });
-    }
-    let pruned = BTreeMap::from([
-        ("collision".to_owned(), counts.collisions),
-        ("common_subgraph".to_owned(), counts.common_subgraph),
-        ("common_supergraph".to_owned(), counts.common_supergraph),
-        ("derived".to_owned(), counts.derived),
-        ("renaming".to_owned(), counts.renaming),
-        ("same_rule".to_owned(), counts.same_rule),
-        ("trivial".to_owned(), counts.trivial),
-    ]);
-    let generator = Generator {
-        preset: settings.preset.name.to_owned(),
-        operators: settings.preset.functions().iter().map(|op| super::show::operator(*op)).collect(),
-        max_ops: settings.max_ops as u64,
-        seed: settings.seed,
-        enumerated: counts.graphs.iter().sum(),
-        candidates: counts.candidates,
-        pruned,
-    };
-    let library = Library { generator: Some(generator), substitutions };
-    Generated { library, counts: counts.clone(), left_out }
+    let proving = settle(settings, &mut candidates, watch, progress)?;
+    let mut generated = assemble(settings, &all, candidates, counts);
+    generated.proving = proving;
+    Some(generated)
 }

@@ -2,12 +2,15 @@
 //!
 //! All graphs of at most N operators are enumerated on small tensors ([`preset`]) and evaluated over a field
 //! ([`arithmetic`]); graphs of equal fingerprints are paired ([`table`]), checked on all elements and fresh data, and
-//! pruned ([`prune`]); what is left is written as rules on all shapes ([`generalise`]), tested on random instances.
+//! pruned ([`prune`]); what is left is written as rules on all shapes ([`generalise`]), tested on random instances, and
+//! proved.
 //!
 //! No tensor is stored beyond the path of the walk: values are computed once for each beginning of a graph, and the last
 //! operator, where nearly all graphs differ, on a few elements only.
 
 pub mod arithmetic;
+mod assemble;
+mod candidate;
 mod canonical;
 mod count;
 mod domain;

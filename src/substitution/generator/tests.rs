@@ -8,6 +8,7 @@ use super::domain::Domain;
 use super::graph::{NONE, Step};
 use super::operator::{Operands, Operator};
 use super::*;
+use crate::substitution::{Ids, Library, ProverLimits, Status};
 
 fn total<A: Arithmetic>(max_ops: usize) -> Vec<u64> {
     let mut counter = Counter::<A>::new(&Preset::taso(), max_ops, 0);
@@ -142,7 +143,7 @@ fn is_connected(steps: &[Step], results: &[usize], preset: &Preset) -> bool {
 fn every_connected_graph_is_walked_once() {
     let mut preset = small();
     preset.inputs.retain(|i| i.name != "w2");
-    let settings = Settings { preset: preset.clone(), max_ops: 3, seed: 0, passes: 1, derived: true };
+    let settings = Settings { preset: preset.clone(), max_ops: 3, seed: 0, passes: 1, derived: true, prover: None };
     let walked = found(&settings).graphs;
     let brute = brute_force(&preset, 3);
     for ops in 1..=3 {
@@ -151,7 +152,17 @@ fn every_connected_graph_is_walked_once() {
 }
 
 fn settings(max_ops: usize) -> Settings {
-    Settings { preset: Preset::taso(), max_ops, seed: 0, passes: 1, derived: true }
+    Settings { preset: Preset::taso(), max_ops, seed: 0, passes: 1, derived: true, prover: None }
+}
+
+fn written(settings: &Settings, found: &Found) -> Generated {
+    write(settings, found, &Watch::default(), &|_, _, _| {}).expect("not stopped")
+}
+
+/// Names of all rules, with a proof or without.
+fn names(generated: &Generated) -> Vec<&str> {
+    let all = [&generated.library, &generated.unproved].map(|library| &library.substitutions);
+    all.into_iter().flatten().map(|s| s.rule.name.as_str()).collect()
 }
 
 fn found(settings: &Settings) -> Found {
@@ -161,21 +172,27 @@ fn found(settings: &Settings) -> Found {
 
 #[test]
 fn neither_threads_nor_shards_nor_passes_make_a_difference() {
-    let settings = Settings { preset: small(), max_ops: 3, seed: 0, passes: 1, derived: true };
+    let prover = Some(ProverLimits::default());
+    let settings = Settings { preset: small(), max_ops: 3, seed: 0, passes: 1, derived: true, prover };
     let whole = found(&settings);
-    let text = write(&settings, &whole, &|_, _, _| {}).library.to_text();
-    for threads in [1, 3] {
+    let texts = |found: &Found| {
+        let generated = written(&settings, found);
+        (generated.library.to_text(), generated.unproved.to_text())
+    };
+    let text = texts(&whole);
+    assert!(text.0.contains("\"proved\"") && text.1.contains("\"reason\""));
+    for threads in [1, 2, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         let (again, written) = pool.install(|| {
             let again = found(&settings);
-            let written = write(&settings, &again, &|_, _, _| {}).library.to_text();
+            let written = texts(&again);
             (again, written)
         });
         assert_eq!(again, whole);
         assert_eq!(written, text);
     }
     // Shards, through files, in several passes.
-    let settings = Settings { passes: 3, ..settings };
+    let settings = Settings { passes: 3, ..settings.clone() };
     let mut joined: Option<State> = None;
     for shard in 0..2 {
         let results = Mutex::new(State::of(&settings));
@@ -196,7 +213,9 @@ fn neither_threads_nor_shards_nor_passes_make_a_difference() {
     let known = joined.expect("two shards");
     let none = |_: u64, _: usize, _: &Matches| panic!("everything is known");
     let merged = find(&settings, &known.results, &|_| true, &none, &Watch::default(), &|_, _, _| {});
-    assert_eq!(merged, Some(whole));
+    let merged = merged.expect("not stopped");
+    assert_eq!(texts(&merged), text);
+    assert_eq!(merged, whole);
     let mut bytes = known.to_bytes();
     bytes[100] ^= 1;
     assert_eq!(State::from_bytes(&bytes), Err(StateError::Damaged));
@@ -235,11 +254,11 @@ const KNOWN: &[&str] = &[
 
 #[test]
 fn known_rules_are_found_and_false_ones_are_not() {
-    let settings = settings(3);
+    let settings = Settings { prover: Some(ProverLimits::default()), ..settings(3) };
     let all = found(&settings);
-    let generated = write(&settings, &all, &|_, _, _| {});
+    let generated = written(&settings, &all);
     let counts = &generated.counts;
-    let names: Vec<&str> = generated.library.substitutions.iter().map(|s| s.rule.name.as_str()).collect();
+    let names = names(&generated);
     for known in KNOWN {
         let prefix = format!("taso-{known}-");
         let says = |name: &&str| name.strip_prefix(&prefix).is_some_and(|id| id.len() == 6);
@@ -259,16 +278,28 @@ fn known_rules_are_found_and_false_ones_are_not() {
     }
     assert!(all.identities.iter().all(|i| i.graph.steps().iter().all(|s| s.op != kernel)));
     // What is written is read again.
-    let text = generated.library.to_text();
-    let read = crate::substitution::Library::parse("taso", text.as_bytes(), crate::substitution::Ids::Checked);
-    assert_eq!(read.expect("a library"), generated.library);
+    for library in [&generated.library, &generated.unproved] {
+        let read = Library::parse("taso", library.to_text().as_bytes(), Ids::Checked);
+        assert_eq!(read.expect("a library"), *library);
+    }
+    // What is proved is apart from what is not, and a search is spared what follows from other rules.
+    assert!(counts.proved > 500, "{counts:?}");
+    assert!(generated.library.substitutions.iter().all(|s| s.verification.status == Status::Proved));
+    assert!(generated.unproved.substitutions.iter().all(|s| s.verification.reason.is_some()));
+    let library = &generated.library;
+    let derived: Vec<_> = library.substitutions.iter().filter(|s| !s.derived_from.is_empty()).collect();
+    assert!(!derived.is_empty());
+    assert_eq!(library.rules().count() + derived.len(), library.substitutions.len());
+    assert!(library.rules().all(|rule| derived.iter().all(|s| s.rule.name != rule.name)));
+    let ids: BTreeSet<&String> = library.substitutions.iter().map(|s| &s.id).collect();
+    assert!(derived.iter().flat_map(|s| &s.derived_from).all(|id| ids.contains(id)));
 }
 
 #[test]
 fn the_default_preset_finds_what_models_need() {
     let settings = Settings { preset: Preset::standard(), ..settings(2) };
-    let generated = write(&settings, &found(&settings), &|_, _, _| {});
-    let names: Vec<&str> = generated.library.substitutions.iter().map(|s| s.rule.name.as_str()).collect();
+    let generated = written(&settings, &found(&settings));
+    let names = names(&generated);
     for known in [
         "mul-conv-to-mul-conv",
         "2matmul-to-2matmul",
