@@ -8,15 +8,18 @@ use super::random::Random;
 use super::trial::bind;
 use super::value::Scope;
 use crate::graph::{Attr, DType, Dim, Facts, Op, TensorType};
-use crate::ops::{self, Array};
+use crate::ops::{self, Array, Element};
 use crate::rewrite::{Arity, AttrPattern, Operand, Rule, RuleNode};
 
 /// A value with what inference knows of it.
 #[derive(Clone, Debug)]
-pub(super) struct Value {
+pub(super) struct Value<E = f64> {
     pub facts: Facts,
-    pub array: Array<f64>,
+    pub array: Array<E>,
 }
+
+/// Values by name: one for a single value, one for each member of a list; `None` is a missing input.
+pub(super) type Values<E = f64> = BTreeMap<String, Vec<Option<Value<E>>>>;
 
 /// Why a proposal is no instance.
 #[derive(Clone, Debug)]
@@ -27,8 +30,8 @@ pub(super) struct Misfit(pub String);
 pub(super) struct Instance {
     /// Size of the groups.
     pub members: usize,
-    /// Every value of the source: one for a single value, one for each member of a list; `None` is a missing input.
-    pub values: BTreeMap<String, Vec<Option<Value>>>,
+    /// Every value of the source.
+    pub values: Values,
     /// Variables that the source binds.
     pub variables: BTreeMap<String, Attr>,
     /// The operators applied, node by node and member by member.
@@ -97,6 +100,7 @@ impl Instance {
         facts: &BTreeMap<String, Vec<Option<Facts>>>,
         random: &mut Random,
     ) -> Result<(), Misfit> {
+        let mut inputs = Values::new();
         for input in &rule.inputs {
             let mut list = Vec::new();
             for known in facts.get(&input.name).into_iter().flatten() {
@@ -105,13 +109,20 @@ impl Instance {
                     Some(known) => Some(draw_elements(rule, &input.name, known, facts, random)?),
                 });
             }
-            self.values.insert(input.name.clone(), list);
+            inputs.insert(input.name.clone(), list);
         }
+        self.values = self.evaluate_source(rule, inputs)?;
+        Ok(())
+    }
+
+    /// All values of the source on these inputs.
+    pub fn evaluate_source<E: Element>(&self, rule: &Rule, inputs: Values<E>) -> Result<Values<E>, Misfit> {
+        let mut values = inputs;
         for (node, ops) in rule.source.nodes.iter().zip(&self.applied) {
             for (member, op) in ops.iter().enumerate() {
-                let mut operands: Vec<Option<Value>> = Vec::new();
+                let mut operands: Vec<Option<Value<E>>> = Vec::new();
                 for operand in &node.inputs {
-                    let list = operand.name().and_then(|name| self.values.get(name));
+                    let list = operand.name().and_then(|name| values.get(name));
                     match (operand, list) {
                         (Operand::All(_), Some(list)) => operands.extend(list.iter().cloned()),
                         (Operand::Each(_), Some(list)) => operands.push(list[member].clone()),
@@ -122,18 +133,18 @@ impl Instance {
                 let listed = node.outputs.iter().any(|o| matches!(o, Operand::All(_)));
                 let count = if listed { self.members } else { node.outputs.len() };
                 let results = Instance::apply(op, &operands, count)?;
-                bind(&mut self.values, &node.outputs, results.into_iter().map(Some).collect());
+                bind(&mut values, &node.outputs, results.into_iter().map(Some).collect());
             }
         }
-        Ok(())
+        Ok(values)
     }
 
     /// Infers and evaluates one application.
-    pub fn apply(op: &Op, operands: &[Option<Value>], outputs: usize) -> Result<Vec<Value>, Misfit> {
+    pub fn apply<E: Element>(op: &Op, operands: &[Option<Value<E>>], outputs: usize) -> Result<Vec<Value<E>>, Misfit> {
         let operands = trimmed(operands);
         let facts: Vec<Option<&Facts>> = operands.iter().map(|v| v.as_ref().map(|v| &v.facts)).collect();
         let facts = ops::infer(op, &facts, outputs).map_err(|e| Misfit(e.to_string()))?;
-        let arrays: Vec<Option<&Array<f64>>> = operands.iter().map(|v| v.as_ref().map(|v| &v.array)).collect();
+        let arrays: Vec<Option<&Array<E>>> = operands.iter().map(|v| v.as_ref().map(|v| &v.array)).collect();
         let mut arrays = ops::evaluate(op, &arrays).map_err(|e| Misfit(e.to_string()))?;
         arrays.truncate(outputs);
         if arrays.len() != facts.len() {

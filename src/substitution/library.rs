@@ -169,6 +169,16 @@ pub enum LibraryError {
         /// What is wrong.
         problem: String,
     },
+    /// The proof of a rule does not prove it.
+    #[error("{file}: rule {rule}: verification.proof: {error}")]
+    Proof {
+        /// File.
+        file: String,
+        /// Name of the rule.
+        rule: String,
+        /// What is wrong.
+        error: ProofError,
+    },
 }
 
 fn place(path: &str) -> String {
@@ -235,7 +245,11 @@ impl Library {
                 .map_err(|fault| rule_error(file, label, fault))?;
             library.substitutions.push(substitution);
         }
-        Ok(library)
+        let wrong = |s: &Substitution| Some((s.rule.name.clone(), check_claim(s).err()?));
+        match library.substitutions.par_iter().find_map_first(wrong) {
+            Some((rule, error)) => Err(LibraryError::Proof { file: file.to_owned(), rule: format!("{rule:?}"), error }),
+            None => Ok(library),
+        }
     }
 
     /// Whether a substitution may join: its name and id must be new.
@@ -366,7 +380,6 @@ fn read_substitution(value: Value, ids: Ids) -> Result<Substitution, Fault> {
     let verification = read_verification(&mut fields)?;
     fields.finish()?;
     check(&rule)?;
-    check_claim(&rule, &verification)?;
     let id = id_of(&rule);
     if let Some(stated) = stated
         && stated != id
@@ -377,12 +390,9 @@ fn read_substitution(value: Value, ids: Ids) -> Result<Substitution, Fault> {
 }
 
 /// A rule that says it is proved has a proof that the checker accepts.
-fn check_claim(rule: &Rule, verification: &Verification) -> Result<(), Fault> {
-    let wrong = |error: ProofError| Fault::new("verification.proof", error.to_string());
-    match verification.status {
-        Status::Proved => {
-            Proof::from_lines(&verification.proof).and_then(|proof| check_proof(rule, &proof)).map_err(wrong)
-        }
+fn check_claim(substitution: &Substitution) -> Result<(), ProofError> {
+    match substitution.verification.status {
+        Status::Proved => check_proof(&substitution.rule, &Proof::from_lines(&substitution.verification.proof)?),
         Status::Tested => Ok(()),
     }
 }

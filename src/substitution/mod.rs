@@ -4,6 +4,7 @@ mod attributes;
 mod canonical;
 mod check;
 mod expr;
+mod finite_field;
 pub mod generator;
 mod instance;
 mod inverse;
@@ -19,6 +20,7 @@ mod value;
 
 pub use canonical::id_of;
 pub use expr::{TextError, condition_text, expr_text, operand_text, parse_condition, parse_expr, parse_operand};
+pub use finite_field::{FieldOutcome, FieldTrials, PRIME, try_over_field};
 pub use inverse::inverse;
 pub use library::{
     FORMAT, FiniteField, Generator, Ids, Library, LibraryError, STARTER, Status, Substitution, VERSION, Verification,

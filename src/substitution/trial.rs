@@ -3,12 +3,10 @@
 //! This walks the rule itself and shares no code with the matcher and the patches of [`crate::rewrite`], so that each is
 //! an oracle for the other.
 
-use std::collections::BTreeMap;
-
-use super::instance::{Instance, Misfit, Value};
+use super::instance::{Instance, Misfit, Value, Values};
 use super::random::Random;
 use crate::graph::Attr;
-use crate::ops;
+use crate::ops::{self, Element};
 use crate::rewrite::{Operand, Rule, RuleGraph};
 
 /// How a rule is tested.
@@ -79,6 +77,20 @@ pub enum TrialError {
 /// # Errors
 /// The two sides differ, or too few instances are found.
 pub fn try_rule(rule: &Rule, settings: &TrialSettings) -> Result<Trials, TrialError> {
+    let mut error = 0.0f64;
+    let trials = each_instance(rule, settings, &mut |instance| {
+        error = error.max(compare(rule, instance, settings.tolerance)?);
+        Ok(())
+    })?;
+    Ok(Trials { error, ..trials })
+}
+
+/// Calls `visit` with random instances, as many as are asked for.
+pub(super) fn each_instance(
+    rule: &Rule,
+    settings: &TrialSettings,
+    visit: &mut dyn FnMut(&Instance) -> Result<(), TrialError>,
+) -> Result<Trials, TrialError> {
     let optional = Instance::optional_inputs(rule).len();
     let grouped = Instance::is_grouped(rule);
     let mut trials = Trials::default();
@@ -100,8 +112,7 @@ pub fn try_rule(rule: &Rule, settings: &TrialSettings) -> Result<Trials, TrialEr
             let mut random = Random::new(seed, (choice * attempts + attempt) as u64);
             match Instance::propose(rule, members, absent, &mut random) {
                 Ok(instance) => {
-                    let error = compare(rule, &instance, settings.tolerance)?;
-                    trials.error = trials.error.max(error);
+                    visit(&instance)?;
                     found += 1;
                 }
                 Err(Misfit(why)) => reason = why,
@@ -119,12 +130,7 @@ pub fn try_rule(rule: &Rule, settings: &TrialSettings) -> Result<Trials, TrialEr
 /// The largest relative difference of the two sides on an instance.
 pub(super) fn compare(rule: &Rule, instance: &Instance, tolerance: f64) -> Result<f64, TrialError> {
     let misfit = |Misfit(reason): Misfit| TrialError::Target { reason, instance: instance.to_string() };
-    let target = evaluate_target(rule, instance).map_err(misfit)?;
-    let source = outputs(&rule.source, &instance.values).map_err(misfit)?;
-    let target = outputs(&rule.target, &target).map_err(misfit)?;
-    if source.len() != target.len() {
-        return Err(misfit(Misfit("another number of outputs".into())));
-    }
+    let (source, target) = sides(rule, instance, &instance.values).map_err(misfit)?;
     let mut worst = 0.0f64;
     for (output, (s, t)) in source.iter().zip(&target).enumerate() {
         if s.facts != t.facts {
@@ -144,7 +150,18 @@ pub(super) fn compare(rule: &Rule, instance: &Instance, tolerance: f64) -> Resul
     Ok(worst)
 }
 
-fn outputs(graph: &RuleGraph, values: &BTreeMap<String, Vec<Option<Value>>>) -> Result<Vec<Value>, Misfit> {
+/// The outputs of both sides, given all values of the source.
+pub(super) fn sides<E: Element>(
+    rule: &Rule,
+    instance: &Instance,
+    values: &Values<E>,
+) -> Result<(Vec<Value<E>>, Vec<Value<E>>), Misfit> {
+    let target = evaluate_target(rule, instance, values)?;
+    let (source, target) = (outputs(&rule.source, values)?, outputs(&rule.target, &target)?);
+    if source.len() == target.len() { Ok((source, target)) } else { Err(Misfit("another number of outputs".into())) }
+}
+
+fn outputs<E: Element>(graph: &RuleGraph, values: &Values<E>) -> Result<Vec<Value<E>>, Misfit> {
     let mut out = Vec::new();
     for output in &graph.outputs {
         let list = output.name().and_then(|name| values.get(name)).ok_or_else(|| Misfit("unbound output".into()))?;
@@ -156,10 +173,10 @@ fn outputs(graph: &RuleGraph, values: &BTreeMap<String, Vec<Option<Value>>>) -> 
 }
 
 /// The values of the target's nodes and of the rule's inputs.
-fn evaluate_target(rule: &Rule, instance: &Instance) -> Result<BTreeMap<String, Vec<Option<Value>>>, Misfit> {
-    let mut values: BTreeMap<String, Vec<Option<Value>>> = BTreeMap::new();
+fn evaluate_target<E: Element>(rule: &Rule, instance: &Instance, source: &Values<E>) -> Result<Values<E>, Misfit> {
+    let mut values = Values::new();
     for input in &rule.inputs {
-        values.insert(input.name.clone(), instance.values[&input.name].clone());
+        values.insert(input.name.clone(), source[&input.name].clone());
     }
     for node in &rule.target.nodes {
         let members = if node.repeated { instance.members } else { 1 };
@@ -169,7 +186,7 @@ fn evaluate_target(rule: &Rule, instance: &Instance) -> Result<BTreeMap<String, 
                 let value = instance.target_attr(rule, pattern, member);
                 attrs.push((name, value.ok_or_else(|| Misfit(format!("attribute {name} has no value")))?));
             }
-            let mut operands: Vec<Option<Value>> = Vec::new();
+            let mut operands: Vec<Option<Value<E>>> = Vec::new();
             for operand in &node.inputs {
                 let list = operand.name().and_then(|name| values.get(name));
                 match (operand, list) {
@@ -199,11 +216,7 @@ fn evaluate_target(rule: &Rule, instance: &Instance) -> Result<BTreeMap<String, 
 }
 
 /// Adds the results of one application to the values of a side.
-pub(super) fn bind(
-    values: &mut BTreeMap<String, Vec<Option<Value>>>,
-    outputs: &[Operand],
-    results: Vec<Option<Value>>,
-) {
+pub(super) fn bind<E>(values: &mut Values<E>, outputs: &[Operand], results: Vec<Option<Value<E>>>) {
     if let [Operand::All(name)] = outputs {
         values.insert(name.clone(), results);
         return;
@@ -216,16 +229,16 @@ pub(super) fn bind(
 }
 
 /// What an application to missing biases is.
-enum Absence {
+enum Absence<E> {
     /// Nothing is missing that matters: apply the operator.
     None,
     /// This value, or again a missing bias.
-    Is(Option<Value>),
+    Is(Option<Value<E>>),
     /// The negative of this value.
-    Negated(Value),
+    Negated(Value<E>),
 }
 
-fn with_absent(op: crate::graph::OpKind, operands: &[Option<Value>]) -> Absence {
+fn with_absent<E: Clone>(op: crate::graph::OpKind, operands: &[Option<Value<E>>]) -> Absence<E> {
     use crate::graph::OpKind::*;
     let missing = operands.iter().any(Option::is_none);
     match (op, operands) {

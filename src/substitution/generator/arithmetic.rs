@@ -78,7 +78,8 @@ impl Field {
         (x ^ x >> 31).wrapping_mul(UNMIXER) & PRIME
     }
 
-    fn power(mut base: u64, mut exponent: u64) -> u64 {
+    /// A power.
+    pub fn power(mut base: u64, mut exponent: u64) -> u64 {
         let mut result = 1;
         while exponent > 0 {
             if exponent & 1 == 1 {

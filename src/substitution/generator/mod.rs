@@ -28,7 +28,7 @@ pub mod table;
 mod verify;
 mod walk;
 
-pub use arithmetic::{Field, PRIME, Wrapping};
+pub use arithmetic::{Arithmetic, Field, PRIME, Wrapping};
 pub use count::{Count, Counter};
 pub use generate::{Counts, Found, Generated, Progress, Settings, Stage, find, rank, write};
 pub use preset::Preset;
