@@ -6,7 +6,7 @@ use std::sync::Arc;
 use graphopt::cost::{DeviceProfile, Roofline, graph_cost};
 use graphopt::formats::{ImportOptions, Imported, import};
 use graphopt::graph::{Graph, Node, OpKind, splitmix64};
-use graphopt::rewrite::{Rule, RuleSet, clean_up};
+use graphopt::rewrite::{CleanUp, Rule, RuleSet, clean_up};
 use graphopt::runtime::{CompareOptions, compare};
 use graphopt::search::{
     Backtracking, Budget, Greedy, Portfolio, Problem, RandomWalk, Report, Search, Settings, State, StopReason, Watcher,
@@ -114,6 +114,8 @@ fn candidates_are_those_of_a_search_from_scratch_whatever_is_applied_and_undone(
             }
             let scratch = State::new(state.graph().clone(), rules.clone(), &model);
             assert_eq!(found(&state), found(&scratch), "{name}, turn {turn}");
+            let mut cleaned = state.graph().clone();
+            assert_eq!(clean_up(&mut cleaned), CleanUp::default(), "{name}, turn {turn}: an edit ends clean");
         }
         saved.into_iter().rev().for_each(|s| state.undo(s));
         assert_eq!(found(&state), start, "{name}");

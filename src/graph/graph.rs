@@ -10,7 +10,7 @@ use petgraph::stable_graph::StableDiGraph;
 use petgraph::visit::{EdgeRef, IntoEdgeReferences};
 use smallvec::SmallVec;
 
-use super::{Facts, Node, NodeId, Op, OpKind, ValueRef};
+use super::{Facts, Node, NodeId, Op, OpKind, Tensor, ValueRef};
 
 /// Which output of the producer feeds which input of the consumer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,6 +158,12 @@ impl Graph {
     /// Uses of a value by nodes, sorted by (node, slot). Graph outputs are not among them.
     pub fn consumers(&self, value: ValueRef) -> SmallVec<[Use; 4]> {
         self.consumers_where(value, |_| true)
+    }
+
+    /// A weight of this content, if there is one. Looks at all nodes.
+    pub fn weight_of(&self, tensor: &Tensor) -> Option<NodeId> {
+        let equal = |op: &Op| matches!(op, Op::Weight(t) if t.digest() == tensor.digest());
+        self.node_ids().find(|id| equal(&self.node(*id).op))
     }
 
     /// Uses of a value by nodes that apply this operator, sorted by (node, slot).

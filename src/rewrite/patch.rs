@@ -234,7 +234,8 @@ impl Patch {
     }
 
     /// Adds the nodes and redirects every use of what is replaced; values keep their names. Dead nodes stay until the
-    /// clean-up, which wants the nodes returned: those added, and those that lost uses.
+    /// clean-up, which wants the nodes returned: those added, those that lost uses, and those that read another value of
+    /// the graph now.
     pub(super) fn apply(&self, graph: &mut Graph) -> Vec<NodeId> {
         // Uses by the new nodes are not redirected: a target may build on the very value that it replaces.
         let users: SmallVec<[SmallVec<[Use; 4]>; 2]> =
@@ -245,6 +246,12 @@ impl Patch {
             PatchValue::New { node, slot } => ValueRef { node: ids[node as usize], slot },
         };
         for node in &self.nodes {
+            if let Op::Weight(tensor) = &node.op
+                && let Some(equal) = graph.weight_of(tensor)
+            {
+                ids.push(equal);
+                continue;
+            }
             let inputs = node.inputs.iter().map(|v| v.map(|v| resolve(v, &ids)));
             let outputs = node.outputs.iter().map(|facts| Output { name: "".into(), facts: facts.clone() });
             let new = Node::new("", node.op.clone(), inputs, outputs, node.constant);
@@ -260,6 +267,12 @@ impl Patch {
             }
         }
         ids.extend(self.replacements.iter().map(|(old, _)| old.node));
+        for ((_, new), users) in self.replacements.iter().zip(&users) {
+            // Users of a value that was there before may equal its other users.
+            if matches!(new, PatchValue::Old(_)) {
+                ids.extend(users.iter().map(|user| user.node));
+            }
+        }
         ids
     }
 }
