@@ -1,6 +1,9 @@
 //! The checker: replays a proof on terms. What it trusts is the table of axioms, shape inference, and this folder; it
 //! shares no code with the search that finds proofs.
 //!
+//! A rule over lists is shown for one member and, granted that it holds for n, for n + 1 ([`super::group`]). That n + 1
+//! follows rests on the target having a value wherever the source has, so of such a rule only the source is granted.
+//!
 //! A proof has a part for each output of the rule and each choice of optional inputs that are left out. A part turns the
 //! source's term into the target's by steps, each an instance of an axiom at a position, of which one side is the term
 //! that stands there and all conditions certainly hold.
@@ -9,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::axioms::Axiom;
 pub(crate) use super::axioms::axiom;
-use super::pattern::{AttrValue, Binding, holds, instantiate, matches, parse_pattern, parse_value};
-use super::statement::{Statement, is_grouped, optional_inputs};
+use super::pattern::{AttrValue, Binding, Class, holds, instantiate, matches, parse_pattern, parse_value};
+use super::statement::{Goal, Statement, optional_inputs, statements};
 use super::term::{SymVal, TermId, World};
-use super::{Part, Proof, ProofError, Step};
+use super::{HYPOTHESIS, Part, Proof, ProofError, Step};
 use crate::rewrite::Rule;
 
 /// Most optional inputs of a rule with a proof: each doubles the parts.
@@ -26,30 +29,27 @@ pub(crate) const ANY: &str = "_";
 /// # Errors
 /// The first part that is missing, or the first step that does not follow.
 pub fn check_proof(rule: &Rule, proof: &Proof) -> Result<(), ProofError> {
-    if is_grouped(rule) {
-        return Err(ProofError::Unstated("a proof over lists is not understood".into()));
-    }
-    let expected = parts_of(rule)?;
-    if proof.parts.len() != expected.len() * rule.source.outputs.len() {
-        return Err(ProofError::Parts {
-            expected: expected.len() * rule.source.outputs.len(),
-            found: proof.parts.len(),
-        });
-    }
     let mut parts = proof.parts.iter();
-    for absent in expected {
-        let mut statement = Statement::of(rule, &absent).map_err(|e| ProofError::Unstated(e.0))?;
-        for output in 0..statement.outputs.len() {
-            let part = parts.next().filter(|p| p.output == output && p.absent.iter().eq(absent.iter()));
-            let part = part.ok_or(ProofError::Missing { output })?;
-            check_part(&mut statement, part)?;
+    let mut expected = 0;
+    for absent in choices(rule)? {
+        for mut statement in statements(rule, &absent).map_err(|e| ProofError::Unstated(e.0))? {
+            for goal in std::mem::take(&mut statement.goals) {
+                let fits =
+                    |p: &&Part| (p.output, p.case) == (goal.output, goal.case) && p.absent.iter().eq(absent.iter());
+                let part = parts.next().filter(fits).ok_or(ProofError::Missing { output: goal.output })?;
+                check_part(&mut statement, &goal, part)?;
+                expected += 1;
+            }
         }
+    }
+    if parts.next().is_some() {
+        return Err(ProofError::Parts { expected, found: proof.parts.len() });
     }
     Ok(())
 }
 
 /// The choices of optional inputs that are left out.
-pub(crate) fn parts_of(rule: &Rule) -> Result<Vec<BTreeSet<&str>>, ProofError> {
+pub(crate) fn choices(rule: &Rule) -> Result<Vec<BTreeSet<&str>>, ProofError> {
     let optional = optional_inputs(rule);
     if optional.len() > MAX_OPTIONAL {
         return Err(ProofError::Unstated(format!("more than {MAX_OPTIONAL} optional inputs")));
@@ -58,10 +58,10 @@ pub(crate) fn parts_of(rule: &Rule) -> Result<Vec<BTreeSet<&str>>, ProofError> {
     Ok((0..1usize << optional.len()).map(|choice| chosen(choice).map(|(_, name)| *name).collect()).collect())
 }
 
-fn check_part(statement: &mut Statement, part: &Part) -> Result<(), ProofError> {
-    let (mut term, target) = statement.outputs[part.output];
+fn check_part(statement: &mut Statement, goal: &Goal, part: &Part) -> Result<(), ProofError> {
+    let (mut term, target) = (goal.source, goal.target);
     for (number, step) in part.steps.iter().enumerate() {
-        term = take_step(&mut statement.world, &statement.binding, term, step).map_err(|why| ProofError::Step {
+        term = take_step(statement, term, step).map_err(|why| ProofError::Step {
             output: part.output,
             number,
             step: step.to_string(),
@@ -76,10 +76,20 @@ fn check_part(statement: &mut Statement, part: &Part) -> Result<(), ProofError> 
 }
 
 /// The term after a step.
-pub(crate) fn take_step(world: &mut World, rule: &Binding, term: TermId, step: &Step) -> Result<TermId, String> {
-    let axiom = axiom(&step.axiom).ok_or("there is no such axiom")?;
+fn take_step(statement: &mut Statement, term: TermId, step: &Step) -> Result<TermId, String> {
+    let world = &mut statement.world;
     let place = world.at(term, &step.position).ok_or("there is no such position")?;
-    let mut binding = given(world, rule, &step.with)?;
+    if step.axiom == HYPOTHESIS {
+        // Forwards only: that the source has a value for n follows from where it stands, and so the target has one.
+        let known = statement.hypothesis.iter().find(|(source, _)| *source == place && !step.backwards);
+        let (_, target) = known.ok_or_else(|| format!("nothing is granted of {}", world.text(place)))?;
+        return Ok(world.replace(term, &step.position, *target));
+    }
+    let axiom = axiom(&step.axiom).ok_or("there is no such axiom")?;
+    if world.is_list(place) {
+        return Err("axioms do not speak of lists".into());
+    }
+    let mut binding = given(world, &statement.binding, &step.with)?;
     let (from, to) = if step.backwards { (&axiom.right, &axiom.left) } else { (&axiom.left, &axiom.right) };
     if !matches(world, from, place, &mut binding) {
         return Err(format!("{} is no instance of the axiom", world.text(place)));
@@ -112,15 +122,21 @@ fn given(world: &mut World, rule: &Binding, with: &BTreeMap<String, String>) -> 
             let mut inner = rule.clone();
             inner.terms.insert(ANY.to_owned(), world.absent());
             let term = instantiate(world, &parse_pattern(text)?, &mut inner);
-            let head = world.head(term.ok_or_else(|| format!("{text} has no value"))?).clone();
-            binding.heads.insert(class.to_owned(), head);
+            let term = term.ok_or_else(|| format!("{text} has no value"))?;
+            let operands = Class::of(class).ok_or_else(|| format!("{class} is no class"))?.operands();
+            if let Some(own) = world.args(term).get(operands) {
+                binding.terms.insert(name.clone(), *own);
+            }
+            binding.heads.insert(class.to_owned(), world.head(term).clone());
             continue;
         }
         match name.strip_prefix('?') {
             Some(variable) => {
                 let value = match parse_value(text)? {
                     AttrValue::Literal(value) => Some(value),
-                    AttrValue::Variable(name) => rule.vars.get(&name).cloned(),
+                    AttrValue::Variable(name) => {
+                        rule.vars.get(&name).cloned().or_else(|| rule.scope(world).variable(&name))
+                    }
                     AttrValue::Computed(expr) => rule.scope(world).eval(&expr),
                     AttrValue::Function(..) => None,
                 };
@@ -130,7 +146,8 @@ fn given(world: &mut World, rule: &Binding, with: &BTreeMap<String, String>) -> 
             None => {
                 let mut inner = rule.clone();
                 let term = instantiate(world, &parse_pattern(text)?, &mut inner);
-                binding.terms.insert(name.clone(), term.ok_or_else(|| format!("{text} has no value"))?);
+                let term = term.filter(|term| !world.is_list(*term));
+                binding.terms.insert(name.clone(), term.ok_or_else(|| format!("{text} is no value"))?);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::group::{self, Form, Member};
 use super::shape::{self, Shape};
 use super::term::{SymVal, TermId, World};
 use crate::graph::Dim;
@@ -16,29 +17,54 @@ pub(crate) struct Scope<'a> {
     pub lets: &'a [(String, Expr)],
     /// Whether quotients are granted to be exact (in a rule, which does not apply where they are not).
     pub exact: bool,
+    /// How lists are written out.
+    pub form: Form,
+    /// Which member `xs[i]` is.
+    pub member: Member,
 }
 
 impl Scope<'_> {
     pub fn shape(&self, operand: &Operand) -> Option<&Shape> {
-        match operand {
-            Operand::One(name) => self.terms.get(name).map(|id| self.world.shape(*id)),
-            Operand::Each(_) | Operand::First(_) | Operand::All(_) | Operand::Absent => None,
-        }
+        let key = group::key(operand, self.member, self.form)?;
+        self.terms.get(&key).map(|id| self.world.shape(*id))
     }
 
     pub fn variable(&self, name: &str) -> Option<SymVal> {
+        if self.is_list(name) {
+            return None;
+        }
         if let Some(value) = self.vars.get(name) {
             return Some(value.clone());
         }
-        let (_, expr) = self.lets.iter().find(|(n, _)| n == name)?;
-        self.eval(expr)
+        match self.lets.iter().find(|(n, _)| n == name) {
+            Some((_, expr)) => self.eval(expr),
+            // Sums over members have names of their own.
+            None => Some(format!("?{name}")).filter(|n| group::is_positive(n)).map(|n| SymVal::Num(Dim::symbol(&n))),
+        }
+    }
+
+    /// Whether a variable is a list of a size for each member.
+    fn is_list(&self, name: &str) -> bool {
+        self.form != Form::Plain && self.vars.contains_key(&group::member(name))
+    }
+
+    /// The entry for the member spoken of, of an expression that is a list over the group.
+    pub fn entry(&self, expr: &Expr) -> Option<Dim> {
+        match expr {
+            Expr::Dim(Operand::All(list), axis) => self.int(&Expr::Dim(Operand::Each(list.clone()), axis.clone())),
+            Expr::Variable(name) if self.is_list(name) => {
+                let key = group::key(&Operand::Each(name.clone()), self.member, self.form)?;
+                self.vars.get(&key)?.num().map(|d| self.world.facts.normal(d))
+            }
+            _ => None,
+        }
     }
 
     /// The value, with everything known put in.
     pub fn eval(&self, expr: &Expr) -> Option<SymVal> {
         let value = match expr {
             Expr::Int(n) => SymVal::Num(Dim::Known(*n)),
-            Expr::Count => return None,
+            Expr::Count => SymVal::Num(self.form.count()),
             Expr::Variable(name) => self.variable(name)?,
             Expr::Index(name, index) => SymVal::Num(element(&self.variable(name)?, &self.int(index)?)?),
             Expr::Dim(operand, axis) => {
@@ -92,9 +118,9 @@ impl Scope<'_> {
     pub fn holds(&self, condition: &Condition) -> bool {
         let facts = &self.world.facts;
         match condition {
-            Condition::Compare(comparison, a, b) => match (self.eval(a), self.eval(b)) {
-                (Some(a), Some(b)) => self.compare(*comparison, &a, &b),
-                _ => false,
+            Condition::Compare(comparison, a, b) => match self.sides(*comparison, a, b) {
+                Some((a, b)) => self.compare(*comparison, &a, &b),
+                None => false,
             },
             Condition::Divides(a, b) => match (self.int(a), self.int(b)) {
                 (Some(a), Some(b)) => facts.is_exact(&b, &a),
@@ -106,6 +132,19 @@ impl Scope<'_> {
                 (Some(v), Some(w)) => shape::broadcasts(v, w, facts),
                 _ => false,
             },
+        }
+    }
+
+    /// What a condition compares: of lists over the group, the entries for the member spoken of.
+    pub fn sides(&self, comparison: Comparison, a: &Expr, b: &Expr) -> Option<(SymVal, SymVal)> {
+        match (self.entry(a), self.entry(b)) {
+            (None, None) => Some((self.eval(a)?, self.eval(b)?)),
+            // Lists differ where some entry does, which says nothing of this one.
+            _ if comparison == Comparison::NotEqual => None,
+            (a_entry, b_entry) => {
+                let side = |entry: Option<Dim>, expr| entry.or_else(|| self.int(expr)).map(SymVal::Num);
+                Some((side(a_entry, a)?, side(b_entry, b)?))
+            }
         }
     }
 
@@ -132,7 +171,7 @@ impl Scope<'_> {
 }
 
 /// An element of a list. Elements of lists that are not known have names.
-fn element(list: &SymVal, index: &Dim) -> Option<Dim> {
+pub(super) fn element(list: &SymVal, index: &Dim) -> Option<Dim> {
     let named = || Some(Dim::symbol(&format!("{list}[{}]", super::term::dim_text(index))));
     match (list, index.known()) {
         (SymVal::List(items), Some(at)) => {

@@ -1,7 +1,9 @@
 //! What is known of sizes: equations solved for names, inequalities, and which shapes broadcast to which.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::group;
 use super::shape::Shape;
 use super::term::SymVal;
 use crate::graph::Dim;
@@ -12,6 +14,8 @@ use crate::rewrite::Comparison;
 pub(crate) struct Facts {
     /// Names that are expressions of other names.
     solved: BTreeMap<String, Dim>,
+    /// Names of shapes, with others that are the same shape.
+    shapes: BTreeMap<Arc<str>, Arc<str>>,
     /// Expressions that are 0 or more.
     nonnegative: Vec<Dim>,
     /// Expressions that are not 0.
@@ -38,10 +42,12 @@ impl Facts {
         let mut solutions = difference.solutions();
         // Names of ranks and derived sizes go first, so that what is left speaks of inputs.
         let derived = |name: &str| match name {
+            // Sizes of member i go before everything, so that a sum over all members sees what they share.
+            _ if group::is_of_member(name) => 0,
             // An element of a list that is not known, at a place that is an expression.
-            _ if name.starts_with('?') && name.contains("rank(") => 0,
-            _ if name.starts_with("rank(") => 1,
-            _ => 2,
+            _ if name.starts_with('?') && name.contains("rank(") => 1,
+            _ if name.starts_with("rank(") => 2,
+            _ => 3,
         };
         solutions.sort_by_key(|(name, value)| (derived(name), value.known().is_none(), name.clone()));
         let Some((name, value)) = solutions.into_iter().next() else { return };
@@ -50,6 +56,32 @@ impl Facts {
             *other = other.substitute(&only);
         }
         self.solved.insert(name, value);
+    }
+
+    /// Takes in that two shapes of unknown rank are the same.
+    pub fn same_shape(&mut self, a: &Arc<str>, b: &Arc<str>) {
+        let (a, b) = (self.shape_name(a), self.shape_name(b));
+        if a != b {
+            let (kept, other) = if a < b { (a, b) } else { (b, a) };
+            self.shapes.values_mut().filter(|name| **name == other).for_each(|name| *name = kept.clone());
+            self.shapes.insert(other, kept);
+        }
+    }
+
+    /// The name that stands for all shapes that are the same.
+    pub fn shape_name(&self, name: &Arc<str>) -> Arc<str> {
+        self.shapes.get(name).unwrap_or(name).clone()
+    }
+
+    /// Takes in that what is so of member i, whatever i, is so of the first.
+    pub fn specialise(&mut self) {
+        let first = |dim: &Dim| {
+            let names = dim.symbols().into_iter().filter(|name| name.contains("[i]"));
+            dim.substitute(&names.map(|name| (name.clone(), Dim::symbol(&name.replace("[i]", "[0]")))).collect())
+        };
+        let solved = self.solved.iter().filter(|(name, _)| name.contains("[i]"));
+        let pairs: Vec<(Dim, Dim)> = solved.map(|(name, value)| (first(&Dim::symbol(name)), first(value))).collect();
+        pairs.iter().for_each(|(a, b)| self.equal(a, b));
     }
 
     /// Takes in that a size is 0 or more.
@@ -155,6 +187,7 @@ fn least(name: &str) -> Option<i64> {
     match name {
         _ if name.starts_with("dim(") => Some(1),
         _ if name.starts_with("rank(") => Some(0),
+        _ if group::is_positive(name) => Some(1),
         _ => None,
     }
 }

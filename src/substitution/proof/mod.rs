@@ -1,11 +1,16 @@
 //! Proofs of rules: terms with symbolic dimensions, the table of axioms, and the checker that replays a proof.
 
+mod axes;
 mod axioms;
 pub(crate) mod check;
+mod demands;
 mod eval;
 mod facts;
+mod group;
+mod learn;
 pub(crate) mod pattern;
 mod shape;
+mod sides;
 pub(crate) mod statement;
 pub(crate) mod term;
 #[cfg(test)]
@@ -16,13 +21,18 @@ use std::fmt;
 
 pub(crate) use axioms::{Axiom, axioms};
 pub use check::check_proof;
+pub use statement::Case;
 
-/// A proof of a rule: a part for each choice of optional inputs left out, and each output.
+/// A proof of a rule: a part for each choice of optional inputs left out, and each output. A rule over lists is proved
+/// by induction: for one member, and for n + 1, where [`HYPOTHESIS`] may be used for the first n.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Proof {
     /// The parts, by choice of inputs left out, then by output.
     pub parts: Vec<Part>,
 }
+
+/// What a step is called that takes the rule for the first n members as given.
+pub const HYPOTHESIS: &str = "hypothesis";
 
 /// The proof that one output of the target is that of the source.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +41,8 @@ pub struct Part {
     pub absent: Vec<String>,
     /// Which output, from 0.
     pub output: usize,
+    /// Of which members of lists.
+    pub case: Case,
     /// Axioms, one after another.
     pub steps: Vec<Step>,
 }
@@ -117,13 +129,14 @@ impl fmt::Display for Step {
 }
 
 impl Proof {
-    /// The proof as lines: `output 0 without b`, followed by its steps, such as `add-commutes -> at 0.1`.
+    /// The proof as lines: `output 0 without b`, followed by its steps, such as `add-commutes -> at 0.1`. Of rules over
+    /// lists, `output 0 for 1`, `output 0 for n + 1`, `output 0 for the last of n + 1`.
     pub fn to_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for part in &self.parts {
             let without =
                 if part.absent.is_empty() { String::new() } else { format!(" without {}", part.absent.join(", ")) };
-            lines.push(format!("output {}{without}", part.output));
+            lines.push(format!("output {}{}{without}", part.output, part.case));
             lines.extend(part.steps.iter().map(Step::to_string));
         }
         lines
@@ -139,10 +152,14 @@ impl Proof {
             let line = line.as_ref();
             let fail = |problem: &str| ProofError::Line { line: line.to_owned(), problem: problem.to_owned() };
             if let Some(head) = line.strip_prefix("output ") {
-                let (output, absent) = head.split_once(" without ").unwrap_or((head, ""));
+                let (head, absent) = head.split_once(" without ").unwrap_or((head, ""));
+                let at = head.find(' ').unwrap_or(head.len());
+                let (output, case) = head.split_at(at);
+                let case = Case::ALL.into_iter().find(|c| c.to_string() == case);
+                let case = case.ok_or_else(|| fail("expected `for 1`, `for n + 1` or `for the last of n + 1`"))?;
                 let output = output.parse().map_err(|_| fail("expected the number of an output"))?;
                 let absent = absent.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect();
-                proof.parts.push(Part { absent, output, steps: Vec::new() });
+                proof.parts.push(Part { absent, output, case, steps: Vec::new() });
             } else {
                 let step = read_step(line).ok_or_else(|| fail("expected `axiom -> at 0.1 with x = …`"))?;
                 proof.parts.last_mut().ok_or_else(|| fail("expected `output 0`"))?.steps.push(step);

@@ -5,8 +5,11 @@
 //! An attribute is `?a`, a literal, an expression of the rule language, or a function of lists: `@compose(?p, ?q)`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::axes;
 use super::eval::Scope;
+use super::group::{Form, Member};
 use super::shape;
 use super::term::{Application, Head, SymVal, TermId, World, dim_text};
 use crate::graph::{Attr, Dim, OpKind};
@@ -29,6 +32,8 @@ pub(crate) struct Apply {
     /// What expressions call this term.
     pub label: Option<String>,
     pub op: PatternOp,
+    /// Of what the operator is applied to; axioms speak of single values.
+    pub over: Over,
     /// In order of name, those not mentioned at their default.
     pub attrs: Vec<(&'static str, AttrValue)>,
     /// Which result, of how many.
@@ -42,6 +47,47 @@ pub(crate) enum PatternOp {
     Kind(OpKind),
     /// Any operator of a class, attributes included; equal names are equal operators.
     Class(Class, String),
+}
+
+/// What an operator is applied to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Single values.
+    Values,
+    /// `each Relu(xs[i])`: the members of lists.
+    Each,
+    /// `parts Split(x)`: one value, and its results are a list.
+    Parts,
+    /// `all Concat(xs[i])`: all members of one list.
+    All,
+}
+
+impl Over {
+    fn of(name: &str) -> Option<Over> {
+        [("each", Over::Each), ("parts", Over::Parts), ("all", Over::All)]
+            .into_iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, o)| o)
+    }
+
+    fn head(self) -> fn(Arc<Application>) -> Head {
+        match self {
+            Over::Values => Head::Apply,
+            Over::Each => Head::Each,
+            Over::Parts => Head::Parts,
+            Over::All => Head::All,
+        }
+    }
+
+    /// Whether operands are lists and values where they should be.
+    fn suits(self, world: &World, args: &[TermId]) -> bool {
+        let lists = args.iter().filter(|arg| world.is_list(**arg)).count();
+        match self {
+            Over::Values | Over::Parts => lists == 0,
+            Over::Each => lists >= 1,
+            Over::All => lists == 1 && args.len() == 1,
+        }
+    }
 }
 
 /// Classes of operators.
@@ -63,10 +109,16 @@ pub(crate) enum Class {
     FixesNonnegative,
     /// `$i`: maps each element to one that it maps to itself.
     Idempotent,
+    /// `$c`: combines two tensors element by element, in any order and grouping.
+    Commutative,
+    /// `$l`: linear in each of its two operands.
+    Bilinear,
+    /// `$p`: linear in its operand.
+    Linear,
 }
 
 impl Class {
-    fn of(name: &str) -> Option<Class> {
+    pub fn of(name: &str) -> Option<Class> {
         Some(match name.chars().next()? {
             'u' => Class::Pointwise,
             'b' => Class::Broadcasting,
@@ -76,8 +128,26 @@ impl Class {
             'f' => Class::FixesNonnegative,
             'n' => Class::Nonnegative,
             'i' => Class::Idempotent,
+            'c' => Class::Commutative,
+            'l' => Class::Bilinear,
+            'p' => Class::Linear,
             _ => return None,
         })
+    }
+
+    /// How many operands the class speaks of. An operator may have more: they belong to it, as the index of a Gather.
+    pub fn operands(self) -> usize {
+        match self {
+            Class::Broadcasting | Class::Commutative | Class::Bilinear => 2,
+            Class::Pointwise
+            | Class::Movement
+            | Class::Reshaping
+            | Class::Keeping
+            | Class::Nonnegative
+            | Class::FixesNonnegative
+            | Class::Idempotent
+            | Class::Linear => 1,
+        }
     }
 
     /// Whether an operator belongs to the class.
@@ -88,13 +158,19 @@ impl Class {
             Class::Pointwise => shape::is_pointwise_unary(kind) && kind != Cast,
             Class::Broadcasting => matches!(kind, Add | Sub | Mul | Div | Pow),
             Class::Movement => {
-                matches!(kind, Transpose | Reshape | Flatten | Squeeze | Unsqueeze | Slice | Split | Expand | Tile)
+                matches!(
+                    kind,
+                    Transpose | Reshape | Flatten | Squeeze | Unsqueeze | Slice | Split | Expand | Tile | Gather
+                )
             }
             Class::Reshaping => matches!(kind, Reshape | Flatten | Squeeze | Unsqueeze),
             Class::Keeping => matches!(kind, Reshape | Flatten | Squeeze | Unsqueeze | Expand),
             Class::Nonnegative => matches!(kind, Relu | Sigmoid | Exp | Softplus | Abs | Sqrt),
             Class::FixesNonnegative => matches!(kind, Relu | Abs),
             Class::Idempotent => matches!(kind, Floor | Ceil | Round | Sign | Clip),
+            Class::Commutative => matches!(kind, Add | Mul),
+            Class::Bilinear => matches!(kind, MatMul | Gemm | Conv | ConvTranspose | Einsum),
+            Class::Linear => matches!(kind, GlobalAveragePool | AveragePool | ReduceSum | ReduceMean),
         }
     }
 }
@@ -118,6 +194,8 @@ pub(crate) enum Function {
     Dims,
     /// `@column(e, k)`: e followed by k ones.
     Column,
+    /// `@joined(?s, ?t)`: two lists that differ in their first entries, with the sum of these.
+    Joined,
 }
 
 /// A condition of an axiom: one of the rule language, or one that it lacks.
@@ -142,6 +220,20 @@ pub(crate) enum Side {
     Swaps(String),
     /// `@positive(e)`: all entries are 1 or more.
     Positive(Expr),
+    /// `@extent(x, a, e)`: the size of x along axis a.
+    Extent(String, Expr, Expr),
+    /// `@alike(x, y, a)`: the shapes are the same but for their sizes along axis a.
+    Alike(String, String, Expr),
+    /// `@elements(x, ?s)`: all entries of the list are 1 or more, and x has as many elements as their product.
+    Elements(String, String),
+    /// `@is($l, MatMul)`: the operator is this one.
+    Is(String, OpKind),
+    /// `@centred(?p, ?k, ?d)`: pads that a kernel with these dilations reaches as far on each side, from its middle.
+    Centred(String, String, String),
+    /// `@leading(m, x)`: the movement leaves the last axis of x alone.
+    Leading(String, String),
+    /// `@batch(l, x, w, a)`: the operator treats what x has at each place along axis a by itself.
+    Batch(String, String, String, Expr),
 }
 
 /// What variables stand for.
@@ -150,11 +242,16 @@ pub(crate) struct Binding {
     pub terms: BTreeMap<String, TermId>,
     pub vars: BTreeMap<String, SymVal>,
     pub heads: BTreeMap<String, Head>,
+    /// How lists are written out, in a rule.
+    pub form: Form,
 }
 
 impl Binding {
     pub fn scope<'a>(&'a self, world: &'a World) -> Scope<'a> {
-        Scope { world, terms: &self.terms, vars: &self.vars, lets: &[], exact: false }
+        // A proof calls the number of the first members n.
+        let form = if self.form == Form::Next { Form::First } else { self.form };
+        let member = Member::Any;
+        Scope { world, terms: &self.terms, vars: &self.vars, lets: &[], exact: false, form, member }
     }
 }
 
@@ -169,17 +266,31 @@ pub(crate) fn matches(world: &World, pattern: &Pattern, term: TermId, binding: &
     };
     let Head::Apply(application) = world.head(term) else { return false };
     let args = world.args(term);
-    if args.len() != apply.args.len() || !match_head(apply, application, binding) {
+    let own = own_operand(apply, application);
+    if args.len() != apply.args.len() + usize::from(own.is_some()) || !match_head(apply, application, binding) {
         return false;
     }
     if let Some(label) = &apply.label {
         binding.terms.insert(label.clone(), term);
     }
+    if let (Some(name), Some(&last)) = (own, args.last())
+        && *binding.terms.entry(name).or_insert(last) != last
+    {
+        return false;
+    }
     apply.args.iter().zip(args).all(|(p, arg)| matches(world, p, *arg, binding))
 }
 
+/// The name of the operand that an operator of a class has for itself.
+pub(crate) fn own_operand(apply: &Apply, application: &Application) -> Option<String> {
+    match &apply.op {
+        PatternOp::Class(_, name) if application.kind == OpKind::Gather => Some(format!("${name}")),
+        PatternOp::Class(..) | PatternOp::Kind(_) => None,
+    }
+}
+
 /// Matches operator and attributes alone.
-pub(crate) fn match_head(apply: &Apply, application: &std::sync::Arc<Application>, binding: &mut Binding) -> bool {
+pub(crate) fn match_head(apply: &Apply, application: &Arc<Application>, binding: &mut Binding) -> bool {
     match &apply.op {
         PatternOp::Class(class, name) => {
             let head = Head::Apply(application.clone());
@@ -217,9 +328,15 @@ pub(crate) fn instantiate(world: &mut World, pattern: &Pattern, binding: &mut Bi
     for arg in &apply.args {
         args.push(instantiate(world, arg, binding)?);
     }
+    if !apply.over.suits(world, &args) {
+        return None;
+    }
     let term = match &apply.op {
         PatternOp::Class(_, name) => {
             let head = binding.heads.get(name)?.clone();
+            if let Some(own) = head.application().and_then(|a| own_operand(apply, a)) {
+                args.push(*binding.terms.get(&own)?);
+            }
             world.apply_head(&head, args, None)
         }
         PatternOp::Kind(kind) => {
@@ -227,7 +344,7 @@ pub(crate) fn instantiate(world: &mut World, pattern: &Pattern, binding: &mut Bi
             for (name, value) in &apply.attrs {
                 attrs.push((*name, attr_value(world, value, binding)?));
             }
-            world.apply(*kind, attrs, apply.slot, args, None)
+            world.apply_as(apply.over.head(), *kind, attrs, apply.slot, args, None)
         }
     };
     if let Some(label) = &apply.label {
@@ -255,6 +372,14 @@ pub(crate) fn attr_value(world: &World, value: &AttrValue, binding: &Binding) ->
                 }
                 _ => Some(SymVal::Opaque(format!("@compose({p}, {q})"))),
             }
+        }
+        AttrValue::Function(Function::Joined, args) => {
+            let list = |at: usize| scope.variable(args[at].strip_prefix('?')?)?.list().map(<[Dim]>::to_vec);
+            let (mut s, t) = (list(0)?, list(1)?);
+            let same = s.len() == t.len() && s.iter().zip(&t).skip(1).all(|(a, b)| a == b);
+            let first = s.first_mut().filter(|_| same)?;
+            *first = first.add(t.first()?);
+            Some(SymVal::List(s))
         }
         AttrValue::Function(Function::Dims, args) => {
             let dims = world.shape(*binding.terms.get(&args[0])?).dims()?;
@@ -317,6 +442,42 @@ pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
                 SymVal::Fixed(_) | SymVal::Opaque(_) => false,
             }
         }),
+        Side::Extent(x, axis, size) => {
+            let extent = |(x, axis): (&shape::Shape, Dim)| shape::extent(x, &axis, &world.facts);
+            shape(x).zip(scope.int(axis)).and_then(extent).zip(scope.int(size)).map(|(a, b)| a == b)
+        }
+        Side::Alike(x, y, axis) => shape(x).zip(shape(y)).zip(scope.int(axis)).map(|((x, y), axis)| {
+            let plain = |x| shape::with_size(x, &axis, Dim::Known(1), &world.facts);
+            plain(x).zip(plain(y)).is_some_and(|(x, y)| shape::same(&x, &y, &world.facts))
+        }),
+        Side::Elements(x, s) => shape(x).and_then(shape::Shape::dims).zip(list(s)).map(|(dims, s)| {
+            let product = |dims: &[Dim]| dims.iter().fold(Dim::Known(1), |p, d| p.mul(d));
+            let positive = |d: &Dim| world.facts.is_at_least_zero(&d.sub(&Dim::Known(1)));
+            s.iter().all(positive) && product(dims) == product(&s)
+        }),
+        Side::Is(l, kind) => binding.heads.get(l).and_then(Head::application).map(|a| a.kind == *kind),
+        Side::Centred(p, k, d) => list(p).zip(list(k)).zip(list(d)).map(|((p, k), d)| {
+            let two = Dim::Known(2);
+            let reach = |i: usize| {
+                let side = k.get(i)?.sub(&Dim::Known(1));
+                if !world.facts.is_exact(&side, &two) {
+                    return None;
+                }
+                Some(side.floor_div(&two)?.mul(d.get(i)?))
+            };
+            d.len() == k.len()
+                && p.len() == 2 * k.len()
+                && p.iter().enumerate().all(|(i, pad)| reach(i % k.len()).is_some_and(|r| r == *pad))
+        }),
+        Side::Leading(m, x) => {
+            let movement = binding.heads.get(m).and_then(Head::application);
+            movement.zip(shape(x)).map(|(m, x)| axes::is_leading(m, x, &world.facts))
+        }
+        Side::Batch(l, x, w, axis) => {
+            let operator = binding.heads.get(l).and_then(Head::application);
+            let operands = operator.zip(shape(x)).zip(shape(w)).zip(scope.int(axis));
+            operands.map(|(((l, x), w), axis)| axes::is_batch(l, x, w, &axis, &world.facts))
+        }
     };
     certainly.unwrap_or(false)
 }
@@ -357,7 +518,7 @@ pub(crate) fn parse_side(text: &str) -> Result<Side, String> {
     let args: Vec<String> = split_top(args).into_iter().map(str::to_owned).collect();
     let variable = |i: usize| -> Result<String, String> {
         let name: &String = args.get(i).ok_or("too few arguments")?;
-        Ok(name.strip_prefix('?').unwrap_or(name).to_owned())
+        Ok(name.trim_start_matches(['?', '$']).to_owned())
     };
     let expr = |i: usize| -> Result<Expr, String> {
         parse_expr(args.get(i).ok_or("too few arguments")?).map_err(|e| e.to_string())
@@ -372,6 +533,16 @@ pub(crate) fn parse_side(text: &str) -> Result<Side, String> {
         "identity" => Side::Identity(variable(0)?),
         "swaps" => Side::Swaps(variable(0)?),
         "positive" => Side::Positive(expr(0)?),
+        "extent" => Side::Extent(variable(0)?, expr(1)?, expr(2)?),
+        "alike" => Side::Alike(variable(0)?, variable(1)?, expr(2)?),
+        "elements" => Side::Elements(variable(0)?, variable(1)?),
+        "is" => {
+            let kind = args.get(1).and_then(|name| OpKind::from_name(name)).ok_or("expected an operator")?;
+            Side::Is(variable(0)?, kind)
+        }
+        "centred" => Side::Centred(variable(0)?, variable(1)?, variable(2)?),
+        "leading" => Side::Leading(variable(0)?, variable(1)?),
+        "batch" => Side::Batch(variable(0)?, variable(1)?, variable(2)?, expr(3)?),
         _ => return Err(format!("unknown condition @{name}")),
     })
 }
@@ -386,6 +557,7 @@ pub(crate) fn parse_value(text: &str) -> Result<AttrValue, String> {
             "compose" => (Function::Compose, 2),
             "dims" => (Function::Dims, 1),
             "column" => (Function::Column, 2),
+            "joined" => (Function::Joined, 2),
             _ => return Err(format!("unknown function @{name}")),
         };
         if args.len() != count {
@@ -498,6 +670,13 @@ impl Reader<'_> {
         let mut name = self.word()?;
         let mut label = None;
         let mut class = class;
+        let mut over = Over::Values;
+        if let Some(of) = Over::of(&name)
+            && self.text[self.at..].starts_with(' ')
+        {
+            over = of;
+            name = self.word()?;
+        }
         if self.take(':') {
             label = Some(name);
             class = self.take('$');
@@ -509,7 +688,12 @@ impl Reader<'_> {
                 PatternOp::Class(class, name)
             }
             (false, Some(kind)) => PatternOp::Kind(kind),
-            (false, None) if label.is_none() => return Ok(Pattern::Var(name)),
+            (false, None) if label.is_none() => {
+                let member =
+                    ["[i]", "[0]"].into_iter().find(|m| self.text[self.at..].starts_with(m)).unwrap_or_default();
+                self.at += member.len();
+                return Ok(Pattern::Var(name + member));
+            }
             (false, None) => return Err(self.fail("unknown operator")),
         };
         let mut slot = (0, 1);
@@ -538,7 +722,7 @@ impl Reader<'_> {
             PatternOp::Class(..) if attrs.is_empty() => Vec::new(),
             PatternOp::Class(..) => return Err(self.fail("a class has its attributes with it")),
         };
-        Ok(Pattern::Apply(Box::new(Apply { label, op, attrs, slot, args })))
+        Ok(Pattern::Apply(Box::new(Apply { label, op, over, attrs, slot, args })))
     }
 
     fn attrs(&mut self) -> Result<Vec<(String, AttrValue)>, String> {

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::facts::Facts;
-use super::term::{Application, TermId, World};
+use super::group;
+use super::term::{Application, Head, TermId, World};
 use crate::graph::{Dim, OpKind};
 
 /// A shape.
@@ -76,6 +77,17 @@ impl Shape {
         }
     }
 
+    /// The name of a shape of unknown rank that is called so.
+    pub fn open_name(&self) -> Option<&Arc<str>> {
+        match self {
+            Shape::Open(open) if open.tail.is_empty() => match &open.base {
+                Base::Named(name) => Some(name),
+                Base::Joined(_) => None,
+            },
+            Shape::Ranked(_) | Shape::Open(_) => None,
+        }
+    }
+
     /// A dimension counted from the start, if it can be told.
     pub fn counted_from_start(&self, axis: usize, facts: &Facts) -> Option<Dim> {
         match self {
@@ -95,6 +107,7 @@ impl Shape {
 
 /// The shape of the value called `name`.
 pub(crate) fn named(name: &str, rank: Option<usize>, facts: &Facts) -> Shape {
+    let name = &facts.shape_name(&name.into());
     let symbol = facts.normal(&Dim::symbol(&format!("rank({name})")));
     let rank = rank.or_else(|| usize::try_from(symbol.known()?).ok());
     match rank {
@@ -102,7 +115,7 @@ pub(crate) fn named(name: &str, rank: Option<usize>, facts: &Facts) -> Shape {
             let dim = |axis: usize| facts.normal(&Dim::symbol(&format!("dim({name}, {axis})")));
             Shape::Ranked((0..rank).map(dim).collect())
         }
-        None => Shape::Open(Box::new(Open { base: Base::Named(name.into()), rank: symbol, tail: Vec::new() })),
+        None => Shape::Open(Box::new(Open { base: Base::Named(name.clone()), rank: symbol, tail: Vec::new() })),
     }
 }
 
@@ -208,13 +221,20 @@ fn with_tail(shape: &Shape, tail: Vec<Dim>) -> Shape {
 }
 
 /// The shape of an application. `name` is what it is called where it does not follow from the operands.
-pub(crate) fn of(world: &World, a: &Application, args: &[TermId], name: Option<&str>) -> Shape {
-    let known = derived(world, a, args);
+pub(crate) fn of(world: &World, head: &Head, args: &[TermId], name: Option<&str>) -> Shape {
+    let Some(a) = head.application() else { return unknown("?") };
+    let known = match head {
+        Head::Parts(_) => parts(world, a, args),
+        Head::All(_) => all(world, a, args),
+        _ => derived(world, a, args),
+    };
     known.unwrap_or_else(|| {
         let text = || {
-            let args: Vec<&str> = args.iter().map(|t| world.digest(*t)).collect();
-            let text = format!("{a:?} {}", args.join(" "));
-            format!("_{}", &blake3::hash(text.as_bytes()).to_hex()[..32])
+            // Equal operators on operands of equal shapes have results of equal shapes.
+            let args: Vec<&Shape> = args.iter().map(|t| world.shape(*t)).collect();
+            let text = format!("{a:?} {args:?}");
+            let name = format!("_{}", &blake3::hash(text.as_bytes()).to_hex()[..32]);
+            if matches!(head, Head::Apply(_)) { name } else { group::member(&name) }
         };
         let name = name.map_or_else(text, str::to_owned);
         let rank = rank_of(world, a, args);
@@ -341,6 +361,14 @@ fn derived(world: &World, a: &Application, args: &[TermId]) -> Option<Shape> {
             let dim = |i| if axes.contains(&i) { Some(one.clone()) } else { rest.next().cloned() };
             Shape::Ranked((0..rank).map(dim).collect::<Option<_>>()?)
         }
+        BlockDiagonal => {
+            let sizes = args.iter().map(|x| world.shape(*x).dims());
+            let [rows, columns] = [0, 1].map(|axis| {
+                let sizes = sizes.clone().map(|dims| dims?.get(axis).cloned());
+                sizes.reduce(|a, b| Some(a?.add(&b?))).flatten()
+            });
+            Shape::Ranked(vec![rows?, columns?])
+        }
         Concat => return joined(a, args, world),
         Split => return part(a, arg(0)?, facts),
         ReduceSum => {
@@ -373,7 +401,8 @@ fn known_axes(axes: &[Dim]) -> Option<Vec<usize>> {
 
 /// The axis of a joint, counted from the end (from 1): an axis may be said as `rank - k`.
 pub(crate) fn axis_from_end(axis: &Dim, rank: &Dim) -> Option<usize> {
-    usize::try_from(rank.sub(axis).known()?).ok().filter(|k| *k >= 1)
+    let k = rank.sub(axis).known()?;
+    usize::try_from(k).ok().filter(|_| k >= 1 && rank.known().is_none_or(|rank| k <= rank))
 }
 
 fn joined(a: &Application, args: &[TermId], world: &World) -> Option<Shape> {
@@ -387,10 +416,39 @@ fn joined(a: &Application, args: &[TermId], world: &World) -> Option<Shape> {
 }
 
 fn part(a: &Application, x: &Shape, facts: &Facts) -> Option<Shape> {
-    let k = axis_from_end(a.num("axis")?, &x.rank())?;
-    let size = a.list("split")?.get(a.slot)?.clone();
+    with_size(x, a.num("axis")?, a.list("split")?.get(a.slot)?.clone(), facts)
+}
+
+/// The size along an axis.
+pub(crate) fn extent(x: &Shape, axis: &Dim, facts: &Facts) -> Option<Dim> {
+    axis_from_end(axis, &x.rank()).map(|k| x.counted_from_end(k, facts))
+}
+
+/// A shape with another size along an axis.
+pub(crate) fn with_size(x: &Shape, axis: &Dim, size: Dim, facts: &Facts) -> Option<Shape> {
+    let k = axis_from_end(axis, &x.rank())?;
     let tail = (1..k).rev().map(|i| x.counted_from_end(i, facts));
     Some(with_tail(x, std::iter::once(size).chain(tail).collect()))
+}
+
+/// The shape of member i of the parts of a value.
+fn parts(world: &World, a: &Application, args: &[TermId]) -> Option<Shape> {
+    with_size(world.shape(*args.first()?), a.num("axis")?, a.num("split")?.clone(), &world.facts)
+}
+
+/// The shape of what all members of a list are joined to.
+fn all(world: &World, a: &Application, args: &[TermId]) -> Option<Shape> {
+    let [list] = args else { return None };
+    let (member, facts) = (world.shape(*list), &world.facts);
+    match a.kind {
+        OpKind::Concat => {
+            let axis = a.num("axis")?;
+            let k = axis_from_end(axis, &member.rank())?;
+            with_size(member, axis, group::sum(&member.counted_from_end(k, facts)), facts)
+        }
+        OpKind::BlockDiagonal => Some(Shape::Ranked(member.dims()?.iter().map(group::sum).collect())),
+        _ => None,
+    }
 }
 
 fn product(x: &Shape, w: &Shape, facts: &Facts) -> Option<Shape> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::facts::Facts;
+use super::group;
 use super::shape::{self, Shape};
 use crate::graph::{Attr, Dim, OpKind};
 use crate::ops;
@@ -114,6 +115,24 @@ pub(crate) enum Head {
     Absent,
     /// An operator.
     Apply(Arc<Application>),
+    /// A list of n values that the rule takes. Lists have the shape of their member i, whatever i.
+    List(Arc<str>),
+    /// An operator on each member of its lists: again a list.
+    Each(Arc<Application>),
+    /// The list of all n results of an operator; its attribute `split` is the size of member i.
+    Parts(Arc<Application>),
+    /// An operator on all members of one list.
+    All(Arc<Application>),
+}
+
+impl Head {
+    /// The operator, on single values or lists.
+    pub fn application(&self) -> Option<&Arc<Application>> {
+        match self {
+            Head::Apply(a) | Head::Each(a) | Head::Parts(a) | Head::All(a) => Some(a),
+            Head::Input(_) | Head::Absent | Head::List(_) => None,
+        }
+    }
 }
 
 /// An operator with its attributes; a term is one of its results.
@@ -178,6 +197,17 @@ impl World {
         self.insert(Head::Input(name.into()), Vec::new(), |_| shape)
     }
 
+    /// The first n members of a list that the rule takes.
+    pub fn list(&mut self, name: &str, rank: Option<usize>) -> TermId {
+        let shape = shape::named(&group::member(name), rank, &self.facts);
+        self.insert(Head::List(name.into()), Vec::new(), |_| shape)
+    }
+
+    /// Whether a term stands for a list of values.
+    pub fn is_list(&self, id: TermId) -> bool {
+        matches!(self.head(id), Head::List(_) | Head::Each(_) | Head::Parts(_))
+    }
+
     /// An operand left out.
     pub fn absent(&mut self) -> TermId {
         self.insert(Head::Absent, Vec::new(), |_| Shape::Ranked(Vec::new()))
@@ -187,6 +217,19 @@ impl World {
     /// follow from the operands.
     pub fn apply(
         &mut self,
+        kind: OpKind,
+        given: Vec<(&'static str, SymVal)>,
+        (slot, slots): (usize, usize),
+        args: Vec<TermId>,
+        name: Option<&str>,
+    ) -> TermId {
+        self.apply_as(Head::Apply, kind, given, (slot, slots), args, name)
+    }
+
+    /// An application in one of the ways of [`Head`].
+    pub fn apply_as(
+        &mut self,
+        head: fn(Arc<Application>) -> Head,
         kind: OpKind,
         given: Vec<(&'static str, SymVal)>,
         (slot, slots): (usize, usize),
@@ -212,15 +255,13 @@ impl World {
         }
         let mut application = Application { kind, attrs, slot, slots };
         self.fill_window(&mut application, &args);
-        self.apply_head(&Head::Apply(Arc::new(application)), args, name)
+        self.apply_head(&head(Arc::new(application)), args, name)
     }
 
     /// A head, as another term has it, on other operands.
     pub fn apply_head(&mut self, head: &Head, args: Vec<TermId>, name: Option<&str>) -> TermId {
-        let Head::Apply(application) = head else { return self.insert(head.clone(), args, |_| shape::unknown("?")) };
-        let application = application.clone();
         let given = args.clone();
-        self.insert(head.clone(), args, move |world| shape::of(world, &application, &given, name))
+        self.insert(head.clone(), args, move |world| shape::of(world, head, &given, name))
     }
 
     /// Lists that are not given in full stand for ones and zeros.
@@ -314,7 +355,14 @@ impl World {
         match self.head(id) {
             Head::Input(name) => out.push_str(name),
             Head::Absent => out.push('_'),
-            Head::Apply(a) => {
+            Head::List(name) => out.push_str(&group::member(name)),
+            Head::Apply(a) | Head::Each(a) | Head::Parts(a) | Head::All(a) => {
+                out.push_str(match self.head(id) {
+                    Head::Each(_) => "each ",
+                    Head::Parts(_) => "parts ",
+                    Head::All(_) => "all ",
+                    Head::Input(_) | Head::Absent | Head::Apply(_) | Head::List(_) => "",
+                });
                 out.push_str(&head_text(a));
                 out.push('(');
                 for (i, arg) in self.args(id).iter().enumerate() {

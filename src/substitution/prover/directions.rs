@@ -181,7 +181,7 @@ impl Direction {
             return;
         }
         // Both sides number their variables by themselves.
-        let right = renumber(right, &other, &subst, from, to);
+        let right = renumber(&left, right, &other, &subst);
         let arrow = if self.backwards { '<' } else { '>' };
         graph.union_instantiations(&left, &right.0, &right.1, format!("{arrow}{}", self.axiom.name));
     }
@@ -191,16 +191,21 @@ type Side = (egg::PatternAst<super::egraph::ENode>, egg::Subst);
 
 /// The right side with variables after those of the left, and one substitution for both.
 fn renumber(
+    left: &egg::PatternAst<super::egraph::ENode>,
     right: egg::PatternAst<super::egraph::ENode>,
     right_subst: &egg::Subst,
     left_subst: &egg::Subst,
-    from: &Pattern,
-    to: &Pattern,
 ) -> Side {
-    let offset = variables(from).len() as u32;
-    let count = variables(to).len() as u32;
+    let number = |node: &egg::ENodeOrVar<super::egraph::ENode>| match node {
+        egg::ENodeOrVar::Var(var) => var.as_u32(),
+        egg::ENodeOrVar::ENode(_) => None,
+    };
+    let count = |side: &egg::PatternAst<super::egraph::ENode>| {
+        side.as_ref().iter().filter_map(number).max().map_or(0, |last| last + 1)
+    };
+    let offset = count(left);
     let mut subst = left_subst.clone();
-    for i in 0..count {
+    for i in 0..count(&right) {
         if let Some(id) = right_subst.get(egg::Var::from_u32(i)) {
             subst.insert(egg::Var::from_u32(offset + i), *id);
         }

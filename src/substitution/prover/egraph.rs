@@ -6,7 +6,7 @@ use egg::{Analysis, DidMerge, EGraph, ENodeOrVar, Id, Language, RecExpr, Subst, 
 
 use crate::graph::OpKind;
 use crate::substitution::proof::pattern::{
-    Apply, AttrValue, Binding, Pattern, PatternOp, attr_value, instantiate, match_head,
+    Apply, AttrValue, Binding, Pattern, PatternOp, attr_value, instantiate, match_head, own_operand,
 };
 use crate::substitution::proof::term::{Head, SymVal, TermId, World};
 
@@ -144,7 +144,8 @@ pub(super) fn matches_in(graph: &Graph, pattern: &Pattern, class: Id, found: Fou
 
 fn matches_node(graph: &Graph, apply: &Apply, class: Id, node: &ENode, found: &Found) -> Vec<Found> {
     let Head::Apply(application) = &graph.analysis.heads[node.head as usize] else { return Vec::new() };
-    if node.args.len() != apply.args.len() {
+    let own = own_operand(apply, application);
+    if node.args.len() != apply.args.len() + usize::from(own.is_some()) {
         return Vec::new();
     }
     if let PatternOp::Kind(kind) = &apply.op
@@ -163,6 +164,13 @@ fn matches_node(graph: &Graph, apply: &Apply, class: Id, node: &ENode, found: &F
     }
     if let Some(label) = &apply.label {
         start.classes.insert(label.clone(), class);
+    }
+    if let (Some(name), Some(last)) = (own, node.args.last()) {
+        let last = graph.find(*last);
+        let known = *start.classes.entry(name).or_insert(last);
+        if graph.find(known) != last {
+            return Vec::new();
+        }
     }
     let mut all = vec![start];
     for (pattern, arg) in apply.args.iter().zip(&node.args) {
@@ -227,6 +235,9 @@ fn push(
             }
             let term = instantiate(&mut graph.analysis.world, pattern, binding)?;
             let head = graph.analysis.world.head(term).clone();
+            if let Some(own) = head.application().and_then(|a| own_operand(apply, a)) {
+                args.push(push(graph, &Pattern::Var(own), classes, binding, out, names)?);
+            }
             let head = graph.analysis.number(&head);
             Some(out.add(ENodeOrVar::ENode(ENode { head, args })))
         }
@@ -237,6 +248,6 @@ fn push(
 pub(super) fn kinds(graph: &Graph, class: Id) -> impl Iterator<Item = OpKind> {
     graph[class].nodes.iter().filter_map(|node| match &graph.analysis.heads[node.head as usize] {
         Head::Apply(a) => Some(a.kind),
-        Head::Input(_) | Head::Absent => None,
+        _ => None,
     })
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use egg::FlatTerm;
 
 use super::egraph::{ENode, Terms};
-use crate::substitution::proof::Step;
 use crate::substitution::proof::check::axiom;
-use crate::substitution::proof::pattern::{Binding, matches};
+use crate::substitution::proof::pattern::{Binding, Class, matches};
 use crate::substitution::proof::term::{Head, TermId};
+use crate::substitution::proof::{HYPOTHESIS, Step};
 
 /// The steps of a flat explanation.
 pub(super) fn steps(terms: &mut Terms, flat: &[FlatTerm<ENode>]) -> Result<Vec<Step>, String> {
@@ -62,6 +62,9 @@ fn step(
         _ => return Err(format!("{rule} is no axiom")),
     };
     let backwards = turned == forward;
+    if name == HYPOTHESIS {
+        return Ok(Step { axiom: name.to_owned(), backwards, position, with: BTreeMap::new() });
+    }
     let axiom = axiom(name).ok_or_else(|| format!("{name} is no axiom"))?;
     let (from, to) = if backwards { (&axiom.right, &axiom.left) } else { (&axiom.left, &axiom.right) };
     let world = &terms.world;
@@ -83,7 +86,8 @@ fn step(
     let labels = labels(to);
     let name_of = name.to_owned();
     for (variable, value) in all.terms.iter().filter(|(name, _)| !told.terms.contains_key(*name)) {
-        if !labels.contains(&variable.as_str()) {
+        // What belongs to an operator is written with it.
+        if !variable.starts_with('$') && !labels.contains(&variable.as_str()) {
             with.insert(variable.clone(), world.text(*value));
         }
     }
@@ -95,9 +99,11 @@ fn step(
         .collect();
     for (variable, head) in open {
         let any = terms.world.absent();
-        let count = if variable == "b" { 2 } else { 1 };
-        let term = terms.world.apply_head(&head, vec![any; count], None);
-        with.insert(format!("${variable}"), terms.world.text(term));
+        let name = format!("${variable}");
+        let operands = vec![any; Class::of(&variable).map_or(1, Class::operands)];
+        let own = all.terms.get(&name).copied();
+        let term = terms.world.apply_head(&head, operands.into_iter().chain(own).collect(), None);
+        with.insert(name, terms.world.text(term));
     }
     Ok(Step { axiom: name_of, backwards, position, with })
 }

@@ -9,15 +9,15 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use egg::Id;
+use egg::{ENodeOrVar, Id, PatternAst, RecExpr, Subst};
 
-use super::proof::check::{check_proof, parts_of};
-use super::proof::statement::{Statement, is_grouped};
-use super::proof::{Part, Proof};
+use super::proof::check::{check_proof, choices};
+use super::proof::statement::{Statement, statements};
+use super::proof::{HYPOTHESIS, Part, Proof};
 use super::trial::{TrialError, TrialSettings, try_rule};
 use crate::rewrite::Rule;
 use directions::{Direction, directions};
-use egraph::{Graph, Terms, add, expression};
+use egraph::{ENode, Graph, Terms, add, expression};
 
 /// Bounds of the search for a proof. Time is not among them, so that the outcome does not depend on the machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,45 +75,63 @@ pub fn prove(rule: &Rule, limits: &ProverLimits) -> Verdict {
 }
 
 fn search(rule: &Rule, limits: &ProverLimits) -> Result<Proof, String> {
-    if is_grouped(rule) {
-        return Err("the rule speaks of lists".into());
-    }
     let mut proof = Proof::default();
-    for absent in parts_of(rule).map_err(|e| e.to_string())? {
-        proof.parts.extend(search_choice(rule, &absent, limits)?);
+    for absent in choices(rule).map_err(|e| e.to_string())? {
+        for statement in statements(rule, &absent).map_err(|e| e.to_string())? {
+            proof.parts.extend(search_goals(&statement, &absent, limits)?);
+        }
     }
     Ok(proof)
 }
 
-/// The parts of a proof for one choice of optional inputs.
-fn search_choice(rule: &Rule, absent: &BTreeSet<&str>, limits: &ProverLimits) -> Result<Vec<Part>, String> {
-    let statement = Statement::of(rule, absent).map_err(|e| e.to_string())?;
+/// The parts of a proof of one statement: all its goals in one e-graph, so that what one needs is there for the others.
+fn search_goals(statement: &Statement, absent: &BTreeSet<&str>, limits: &ProverLimits) -> Result<Vec<Part>, String> {
+    let mut graph = Graph::new(Terms::new(statement.world.clone()))
+        .with_explanations_enabled()
+        .without_explanation_length_optimization();
+    let ends: Vec<(Id, Id)> =
+        statement.goals.iter().map(|goal| (add(&mut graph, goal.source), add(&mut graph, goal.target))).collect();
+    for &(source, target) in &statement.hypothesis {
+        let (source, target) = (expression(&mut graph, source), expression(&mut graph, target));
+        assume(&mut graph, &source, &target);
+    }
+    graph.rebuild();
+    let saturated = saturate(&mut graph, &ends, limits);
     let mut parts = Vec::new();
-    for (output, &(source, target)) in statement.outputs.iter().enumerate() {
-        let mut graph = Graph::new(Terms::new(statement.world.clone()))
-            .with_explanations_enabled()
-            .without_explanation_length_optimization();
-        let (from, to) = (add(&mut graph, source), add(&mut graph, target));
-        graph.rebuild();
-        let missing = || {
+    for (goal, &(from, to)) in statement.goals.iter().zip(&ends) {
+        let fail = |why: &String| {
             let without: Vec<&str> = absent.iter().copied().collect();
             let without = if without.is_empty() { String::new() } else { format!(" without {}", without.join(", ")) };
-            format!("output {output}{without}")
+            format!("output {}{}{without}: {why}", goal.output, goal.case)
         };
-        saturate(&mut graph, from, to, limits).map_err(|why| format!("{}: {why}", missing()))?;
-        let (left, right) = (expression(&mut graph, source), expression(&mut graph, target));
+        if let Err(why) = &saturated
+            && graph.find(from) != graph.find(to)
+        {
+            return Err(fail(why));
+        }
+        let (left, right) = (expression(&mut graph, goal.source), expression(&mut graph, goal.target));
         let mut explanation = graph.explain_equivalence(&left, &right);
         let flat = explanation.make_flat_explanation();
-        let steps = explain::steps(&mut graph.analysis, flat).map_err(|why| format!("{}: {why}", missing()))?;
-        parts.push(Part { absent: absent.iter().map(|name| (*name).to_owned()).collect(), output, steps });
+        let steps = explain::steps(&mut graph.analysis, flat).map_err(|why| fail(&why))?;
+        let absent = absent.iter().map(|name| (*name).to_owned()).collect();
+        parts.push(Part { absent, output: goal.output, case: goal.case, steps });
     }
     Ok(parts)
 }
 
-/// Applies axioms until the two classes are one.
-fn saturate(graph: &mut Graph, from: Id, to: Id, limits: &ProverLimits) -> Result<(), String> {
+/// Takes in that two terms are equal.
+fn assume(graph: &mut Graph, source: &RecExpr<ENode>, target: &RecExpr<ENode>) {
+    let pattern = |term: &RecExpr<ENode>| -> PatternAst<ENode> {
+        term.as_ref().iter().cloned().map(ENodeOrVar::ENode).collect::<Vec<_>>().into()
+    };
+    graph.union_instantiations(&pattern(source), &pattern(target), &Subst::default(), format!(">{HYPOTHESIS}"));
+}
+
+/// Applies axioms until the classes of each pair are one.
+fn saturate(graph: &mut Graph, ends: &[(Id, Id)], limits: &ProverLimits) -> Result<(), String> {
+    let done = |graph: &Graph| ends.iter().all(|(from, to)| graph.find(*from) == graph.find(*to));
     for round in 0..limits.iterations {
-        if graph.find(from) == graph.find(to) {
+        if done(graph) {
             return Ok(());
         }
         let size = graph.total_number_of_nodes();
@@ -135,13 +153,9 @@ fn saturate(graph: &mut Graph, from: Id, to: Id, limits: &ProverLimits) -> Resul
             }
         }
         graph.rebuild();
-        if (graph.total_number_of_nodes(), graph.number_of_classes()) == before && graph.find(from) != graph.find(to) {
+        if (graph.total_number_of_nodes(), graph.number_of_classes()) == before && !done(graph) {
             return Err(format!("nothing more follows from the axioms after {} rounds", round + 1));
         }
     }
-    if graph.find(from) == graph.find(to) {
-        Ok(())
-    } else {
-        Err(format!("not found within {} rounds", limits.iterations))
-    }
+    if done(graph) { Ok(()) } else { Err(format!("not found within {} rounds", limits.iterations)) }
 }

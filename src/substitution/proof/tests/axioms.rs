@@ -8,7 +8,9 @@ use crate::ops::{self, Array, Element};
 use crate::substitution::proof::axioms::{AXIOMS, Axiom, TEST_CONV, axioms, read};
 use crate::substitution::proof::check::conditions_hold;
 use crate::substitution::proof::facts::Facts;
-use crate::substitution::proof::pattern::{AttrValue, Binding, holds, instantiate, parse_pattern, parse_value};
+use crate::substitution::proof::pattern::{
+    AttrValue, Binding, Class, Pattern, holds, instantiate, parse_pattern, parse_value,
+};
 use crate::substitution::proof::shape::Shape;
 use crate::substitution::proof::term::{Application, Head, SymVal, TermId, World};
 
@@ -64,6 +66,13 @@ impl Domain {
     }
 }
 
+/// An operator that is named alone is applied to as many operands as its class says.
+fn operator_on_x(operator: &str, operands: usize) -> Pattern {
+    let (op, attrs) = operator.split_at(operator.find('{').unwrap_or(operator.len()));
+    let args = if op.contains('(') { String::new() } else { format!("({})", vec!["x"; operands].join(", ")) };
+    parse_pattern(&format!("{op}{args}{attrs}")).unwrap()
+}
+
 /// Operators between spaces that stand in no bracket.
 fn operators(text: &str) -> Vec<String> {
     let (mut depth, mut all) = (0, vec![String::new()]);
@@ -96,19 +105,24 @@ impl<E: Element> Evaluation<'_, E> {
         }
         let value = match self.world.head(term) {
             Head::Input(name) => Some(self.inputs[&**name].clone()),
-            Head::Absent => panic!("an axiom leaves out operands by having fewer"),
             Head::Apply(application) => {
+                let dtype = |arg: &TermId| match self.world.head(*arg) {
+                    Head::Apply(a) if a.attr("value_int").is_some() => DType::I64,
+                    _ => DType::F32,
+                };
+                let dtypes: Vec<DType> = self.world.args(term).iter().map(dtype).collect();
                 let args: Option<Vec<Array<E>>> =
                     self.world.args(term).to_vec().into_iter().map(|arg| self.value(arg)).collect();
-                args.and_then(|args| apply(application, &args))
+                args.and_then(|args| apply(application, &args, &dtypes))
             }
+            other => panic!("axioms have no {other:?}"),
         };
         self.values.insert(term, value.clone());
         value
     }
 }
 
-fn apply<E: Element>(application: &Application, args: &[Array<E>]) -> Option<Array<E>> {
+fn apply<E: Element>(application: &Application, args: &[Array<E>], dtypes: &[DType]) -> Option<Array<E>> {
     // On the first pass a computed attribute may not be a number yet.
     let attr = |value: &SymVal| match value {
         SymVal::Num(d) => d.known().map(Attr::Int),
@@ -121,8 +135,9 @@ fn apply<E: Element>(application: &Application, args: &[Array<E>]) -> Option<Arr
     let op: Op = ops::build(application.kind, attrs).ok()?;
     let facts: Vec<TypeFacts> = args
         .iter()
-        .map(|a| {
-            TypeFacts::typed(TensorType::known(DType::F32, &a.shape.iter().map(|&d| d as i64).collect::<Vec<_>>()))
+        .zip(dtypes)
+        .map(|(a, dtype)| {
+            TypeFacts::typed(TensorType::known(*dtype, &a.shape.iter().map(|&d| d as i64).collect::<Vec<_>>()))
         })
         .collect();
     let inferred = ops::infer(&op, &facts.iter().map(Some).collect::<Vec<_>>(), application.slots).ok()?;
@@ -180,13 +195,14 @@ fn test<E: Element>(
                 binding.terms.insert(name.clone(), term);
             }
             for (name, operator) in &heads {
-                let (op, attrs) = operator.split_once('{').map_or((*operator, ""), |(op, attrs)| (op, attrs));
-                let attrs = if attrs.is_empty() { String::new() } else { format!("{{{attrs}") };
-                let args = if *name == "b" { "(x, x)" } else { "(x)" };
+                let operands = Class::of(name).unwrap().operands();
                 let first = binding.terms[inputs.keys().next().unwrap()];
                 let mut inner = Binding { terms: BTreeMap::from([("x".into(), first)]), ..Binding::default() };
-                let term = instantiate(&mut world, &parse_pattern(&format!("{op}{args}{attrs}")).unwrap(), &mut inner);
-                binding.heads.insert((*name).into(), world.head(term.unwrap()).clone());
+                let term = instantiate(&mut world, &operator_on_x(operator, operands), &mut inner).unwrap();
+                binding.heads.insert((*name).into(), world.head(term).clone());
+                if let Some(own) = world.args(term).get(operands) {
+                    binding.terms.insert(format!("${name}"), *own);
+                }
             }
             let left = instantiate(&mut world, &axiom.left, &mut binding);
             let right = instantiate(&mut world, &axiom.right, &mut binding);

@@ -162,7 +162,12 @@ impl Element for Polynomial {
     }
 
     fn to_integer(&self) -> Result<i64, EvalError> {
-        Err(EvalError::Undefined { what: "an integer".into() })
+        // Indices are constants.
+        match self.0.iter().next() {
+            None => Ok(0),
+            Some((atoms, &value)) if self.0.len() == 1 && atoms.is_empty() && value < 1 << 32 => Ok(value as i64),
+            Some(_) => Err(EvalError::Undefined { what: "an integer".into() }),
+        }
     }
 
     fn pivot(_: &[Polynomial]) -> Polynomial {
