@@ -1,9 +1,10 @@
 //! Proves every rule of the starter library and re-checks every proof: verdicts, times, lengths of proofs, and how often
 //! each axiom is used.
 //!
-//! `cargo bench --bench prove` prints; names or parts of names restrict it to some rules, and `--why` says of each other
-//! rule why it is not proved. `cargo bench --bench prove -- --write` renews the proofs in `substitutions/*.json`, which
-//! is how they come about: a rule that is proved gets its proof, and one that no longer is becomes `tested`.
+//! `cargo bench --bench prove` prints; names or parts of names restrict it to some rules, `FILE.json` to these files of
+//! `substitutions/`, and `--why` says of each other rule why it is not proved. `cargo bench --bench prove -- --write`
+//! renews the proofs in `substitutions/*.json`, which is how they come about: a rule that is proved gets its proof, and
+//! one that is not becomes `tested`, with the reason.
 
 #![allow(clippy::print_stdout)]
 
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use graphopt::substitution::{
-    Ids, Library, Proof, ProverLimits, STARTER, Status, Substitution, Verdict, check_proof, prove,
+    Ids, Library, Proof, ProverLimits, STARTER, Substitution, Verdict, Verification, check_proof, prove,
 };
 
 /// Checks of one proof, of which the fastest counts.
@@ -31,11 +32,16 @@ struct Tally {
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let flag = |name: &str| args.iter().any(|a| a == name);
-    let names: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
+    let (files, names): (Vec<&String>, Vec<&String>) =
+        args.iter().filter(|a| !a.starts_with("--")).partition(|a| a.ends_with(".json"));
     let chosen = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("substitutions");
     let mut all = Tally::default();
-    for (file, _) in STARTER {
+    let files: Vec<&str> = match files.is_empty() {
+        true => STARTER.iter().map(|(file, _)| *file).collect(),
+        false => files.into_iter().map(String::as_str).collect(),
+    };
+    for file in files {
         let path = folder.join(file);
         let text = unproved(&std::fs::read_to_string(&path).expect("the library's file is there"));
         let mut library = Library::parse(file, text.as_bytes(), Ids::Computed).expect("the library reads");
@@ -66,16 +72,17 @@ impl Tally {
         let start = Instant::now();
         let verdict = prove(&substitution.rule, &ProverLimits { trials: 0, ..ProverLimits::default() });
         let time = start.elapsed().as_secs_f64() * 1e3;
+        let finite_field = substitution.verification.finite_field;
         let proof = match verdict {
             Verdict::Proved(proof) => proof,
-            other => {
-                substitution.verification.proof.clear();
-                self.others.push((name, format!("{time:.0} ms: {other:?}")));
+            Verdict::Unknown(why) => {
+                self.others.push((name, format!("{time:.0} ms: {why}")));
+                substitution.verification = Verification { finite_field, ..Verification::tested(why) };
                 return;
             }
+            Verdict::Refuted(witness) => panic!("{name} is false: {}", witness.instance),
         };
-        substitution.verification.status = Status::Proved;
-        substitution.verification.proof = proof.to_lines();
+        substitution.verification = Verification { finite_field, ..Verification::proved(&proof) };
         self.prove.push((time, name.clone()));
         let check = (0..CHECKS).map(|_| {
             let start = Instant::now();
