@@ -7,7 +7,9 @@
 
 use std::sync::OnceLock;
 
-use super::pattern::{Pattern, Side, parse_pattern, parse_side};
+use super::condition::{Side, parse_side};
+use super::pattern::Pattern;
+use super::read::parse_pattern;
 
 /// A row of the table.
 pub(crate) struct Row {

@@ -12,7 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::axioms::Axiom;
 pub(crate) use super::axioms::axiom;
-use super::pattern::{AttrValue, Binding, Class, holds, instantiate, matches, parse_pattern, parse_value};
+use super::class::Class;
+use super::condition::{Side, holds};
+use super::pattern::{AttrValue, Binding, instantiate, matches};
+use super::read::{parse_pattern, parse_value};
 use super::statement::{Goal, Statement, optional_inputs, statements};
 use super::term::{SymVal, TermId, World};
 use super::{HYPOTHESIS, Part, Proof, ProofError, Step};
@@ -106,7 +109,7 @@ fn take_step(statement: &mut Statement, term: TermId, step: &Step) -> Result<Ter
 
 /// Whether one of the axiom's alternatives holds in full.
 pub(crate) fn conditions_hold(world: &World, axiom: &Axiom, binding: &Binding) -> Result<(), String> {
-    let alternative = |sides: &Vec<super::pattern::Side>| sides.iter().all(|side| holds(world, side, binding));
+    let alternative = |sides: &Vec<Side>| sides.iter().all(|side| holds(world, side, binding));
     if axiom.when.is_empty() || axiom.when.iter().any(alternative) {
         return Ok(());
     }

@@ -3,12 +3,15 @@
 mod axes;
 mod axioms;
 pub(crate) mod check;
+pub(crate) mod class;
+mod condition;
 mod demands;
 mod eval;
 mod facts;
 mod group;
 mod learn;
 pub(crate) mod pattern;
+mod read;
 mod shape;
 mod sides;
 pub(crate) mod statement;

@@ -6,7 +6,8 @@ use egg::FlatTerm;
 
 use super::egraph::{ENode, Terms};
 use crate::substitution::proof::check::axiom;
-use crate::substitution::proof::pattern::{Binding, Class, matches};
+use crate::substitution::proof::class::Class;
+use crate::substitution::proof::pattern::{Binding, matches};
 use crate::substitution::proof::term::{Head, TermId};
 use crate::substitution::proof::{HYPOTHESIS, Step};
 

@@ -7,10 +7,11 @@ use crate::graph::{Attr, DType, Dim, Facts as TypeFacts, Op, TensorType, splitmi
 use crate::ops::{self, Array, Element};
 use crate::substitution::proof::axioms::{AXIOMS, Axiom, TEST_CONV, axioms, read};
 use crate::substitution::proof::check::conditions_hold;
+use crate::substitution::proof::class::Class;
+use crate::substitution::proof::condition::holds;
 use crate::substitution::proof::facts::Facts;
-use crate::substitution::proof::pattern::{
-    AttrValue, Binding, Class, Pattern, holds, instantiate, parse_pattern, parse_value,
-};
+use crate::substitution::proof::pattern::{AttrValue, Binding, Pattern, instantiate};
+use crate::substitution::proof::read::{parse_pattern, parse_value};
 use crate::substitution::proof::shape::Shape;
 use crate::substitution::proof::term::{Application, Head, SymVal, TermId, World};
 

@@ -1,0 +1,133 @@
+//! Classes of operators that axioms speak of, and what operators are applied to.
+
+use std::sync::Arc;
+
+use super::shape;
+use super::term::{Application, Head, TermId, World};
+use crate::graph::OpKind;
+
+/// What an operator is applied to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Single values.
+    Values,
+    /// `each Relu(xs[i])`: the members of lists.
+    Each,
+    /// `parts Split(x)`: one value, and its results are a list.
+    Parts,
+    /// `all Concat(xs[i])`: all members of one list.
+    All,
+}
+
+impl Over {
+    pub fn of(name: &str) -> Option<Over> {
+        [("each", Over::Each), ("parts", Over::Parts), ("all", Over::All)]
+            .into_iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, o)| o)
+    }
+
+    pub fn head(self) -> fn(Arc<Application>) -> Head {
+        match self {
+            Over::Values => Head::Apply,
+            Over::Each => Head::Each,
+            Over::Parts => Head::Parts,
+            Over::All => Head::All,
+        }
+    }
+
+    /// Whether operands are lists and values where they should be.
+    pub fn suits(self, world: &World, args: &[TermId]) -> bool {
+        let lists = args.iter().filter(|arg| world.is_list(**arg)).count();
+        match self {
+            Over::Values | Over::Parts => lists == 0,
+            Over::Each => lists >= 1,
+            Over::All => lists == 1 && args.len() == 1,
+        }
+    }
+}
+
+/// Classes of operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// `$u`: maps each element by itself.
+    Pointwise,
+    /// `$b`: combines two tensors element by element, with broadcasting.
+    Broadcasting,
+    /// `$m`: moves or drops elements of one tensor, and makes none.
+    Movement,
+    /// `$r`: keeps elements and their order.
+    Reshaping,
+    /// `$k`: keeps elements and their order where it keeps the shape.
+    Keeping,
+    /// `$n`: maps each element to one that is 0 or more.
+    Nonnegative,
+    /// `$f`: maps each element that is 0 or more to itself.
+    FixesNonnegative,
+    /// `$i`: maps each element to one that it maps to itself.
+    Idempotent,
+    /// `$c`: combines two tensors element by element, in any order and grouping.
+    Commutative,
+    /// `$l`: linear in each of its two operands.
+    Bilinear,
+    /// `$p`: linear in its operand.
+    Linear,
+}
+
+impl Class {
+    pub fn of(name: &str) -> Option<Class> {
+        Some(match name.chars().next()? {
+            'u' => Class::Pointwise,
+            'b' => Class::Broadcasting,
+            'm' => Class::Movement,
+            'r' => Class::Reshaping,
+            'k' => Class::Keeping,
+            'f' => Class::FixesNonnegative,
+            'n' => Class::Nonnegative,
+            'i' => Class::Idempotent,
+            'c' => Class::Commutative,
+            'l' => Class::Bilinear,
+            'p' => Class::Linear,
+            _ => return None,
+        })
+    }
+
+    /// How many operands the class speaks of. An operator may have more: they belong to it, as the index of a Gather.
+    pub fn operands(self) -> usize {
+        match self {
+            Class::Broadcasting | Class::Commutative | Class::Bilinear => 2,
+            Class::Pointwise
+            | Class::Movement
+            | Class::Reshaping
+            | Class::Keeping
+            | Class::Nonnegative
+            | Class::FixesNonnegative
+            | Class::Idempotent
+            | Class::Linear => 1,
+        }
+    }
+
+    /// Whether an operator belongs to the class.
+    pub fn has(self, kind: OpKind) -> bool {
+        use OpKind::*;
+        match self {
+            // A cast is not a function of the element over the reals alone.
+            Class::Pointwise => shape::is_pointwise_unary(kind) && kind != Cast,
+            Class::Broadcasting => matches!(kind, Add | Sub | Mul | Div | Pow),
+            Class::Movement => {
+                matches!(
+                    kind,
+                    Transpose | Reshape | Flatten | Squeeze | Unsqueeze | Slice | Split | Expand | Tile | Gather
+                )
+            }
+            Class::Reshaping => matches!(kind, Reshape | Flatten | Squeeze | Unsqueeze),
+            Class::Keeping => matches!(kind, Reshape | Flatten | Squeeze | Unsqueeze | Expand),
+            Class::Nonnegative => matches!(kind, Relu | Sigmoid | Exp | Softplus | Abs | Sqrt),
+            Class::FixesNonnegative => matches!(kind, Relu | Abs),
+            Class::Idempotent => matches!(kind, Floor | Ceil | Round | Sign | Clip),
+            Class::Commutative => matches!(kind, Add | Mul),
+            Class::Bilinear => matches!(kind, MatMul | Gemm | Conv | ConvTranspose | Einsum),
+            Class::Linear => matches!(kind, GlobalAveragePool | AveragePool | ReduceSum | ReduceMean),
+        }
+    }
+}

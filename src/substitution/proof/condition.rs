@@ -1,0 +1,189 @@
+//! Conditions of axioms, discharged on symbolic sizes. A condition holds only where that is certain.
+
+use super::axes;
+use super::pattern::Binding;
+use super::read::split_top;
+use super::shape;
+use super::term::{Head, SymVal, World};
+use crate::graph::{Dim, OpKind};
+use crate::rewrite::{Condition, Expr};
+use crate::substitution::expr::{parse_condition, parse_expr};
+
+/// A condition of an axiom: one of the rule language, or one that it lacks.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Side {
+    Rule(Condition),
+    /// `@same(x, y)`: the shapes are the same.
+    Same(String, String),
+    /// `@aligned(c, e)`: the list is the shape of c, up to ones in front.
+    Aligned(String, Expr),
+    /// `@length(?p, e)`: the list has this length.
+    Length(String, Expr),
+    /// `@shorter(?t, a)`: the list is no longer than the rank of a.
+    Shorter(String, String),
+    /// `@column(?t)`: a list of ones, but for its first entry, which is 1 or more.
+    Column(String),
+    /// `@granted(y)`: y is a term of the rule's source or target, hence has a value.
+    Granted(String),
+    /// `@identity(?p)`: the list counts from 0.
+    Identity(String),
+    /// `@swaps(?p)`: the list counts from 0, with its last two exchanged.
+    Swaps(String),
+    /// `@positive(e)`: all entries are 1 or more.
+    Positive(Expr),
+    /// `@extent(x, a, e)`: the size of x along axis a.
+    Extent(String, Expr, Expr),
+    /// `@alike(x, y, a)`: the shapes are the same but for their sizes along axis a.
+    Alike(String, String, Expr),
+    /// `@elements(x, ?s)`: all entries of the list are 1 or more, and x has as many elements as their product.
+    Elements(String, String),
+    /// `@is($l, MatMul)`: the operator is this one.
+    Is(String, OpKind),
+    /// `@centred(?p, ?k, ?d)`: pads that a kernel with these dilations reaches as far on each side, from its middle.
+    Centred(String, String, String),
+    /// `@leading(m, x)`: the movement leaves the last axis of x alone.
+    Leading(String, String),
+    /// `@batch(l, x, w, a)`: the operator treats what x has at each place along axis a by itself.
+    Batch(String, String, String, Expr),
+}
+/// Whether a side condition certainly holds under a binding.
+pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
+    let scope = binding.scope(world);
+    let shape = |name: &str| binding.terms.get(name).map(|id| world.shape(*id));
+    let list = |name: &str| match scope.variable(name) {
+        Some(SymVal::List(list)) => Some(list),
+        _ => None,
+    };
+    let counts = |list: Vec<Dim>, expected: &dyn Fn(usize, usize) -> usize| {
+        let rank = list.len();
+        list.iter().enumerate().all(|(i, d)| *d == Dim::Known(expected(i, rank) as i64))
+    };
+    let certainly = match side {
+        Side::Rule(condition) => Some(scope.holds(condition)),
+        Side::Same(a, b) => shape(a).zip(shape(b)).map(|(a, b)| shape::same(a, b, &world.facts)),
+        Side::Aligned(c, t) => {
+            let t = scope.eval(t).and_then(|t| t.list().map(<[Dim]>::to_vec));
+            shape(c).zip(t).map(|(c, t)| aligned(world, c, &t))
+        }
+        Side::Length(p, e) => list(p).zip(scope.int(e)).map(|(p, length)| length == Dim::Known(p.len() as i64)),
+        Side::Shorter(t, a) => {
+            list(t).zip(shape(a)).map(|(t, a)| world.facts.is_at_least_zero(&a.rank().sub(&Dim::Known(t.len() as i64))))
+        }
+        Side::Column(t) => list(t).map(|t| {
+            let positive = |d: &Dim| world.facts.is_at_least_zero(&d.sub(&Dim::Known(1)));
+            t.first().is_some_and(positive) && t[1..].iter().all(|d| *d == Dim::Known(1))
+        }),
+        Side::Granted(y) => binding.terms.get(y).map(|id| world.is_granted(*id)),
+        Side::Identity(p) => list(p).map(|p| counts(p, &|i, _| i)),
+        Side::Swaps(p) => list(p).map(|p| {
+            p.len() >= 2
+                && counts(p, &|i, rank| match rank - i {
+                    1 => rank - 2,
+                    2 => rank - 1,
+                    _ => i,
+                })
+        }),
+        Side::Positive(expr) => scope.eval(expr).map(|value| {
+            let positive = |d: &Dim| world.facts.is_at_least_zero(&d.sub(&Dim::Known(1)));
+            match &value {
+                SymVal::List(list) => list.iter().all(positive),
+                SymVal::Num(d) => positive(d),
+                SymVal::Fixed(_) | SymVal::Opaque(_) => false,
+            }
+        }),
+        Side::Extent(x, axis, size) => {
+            let extent = |(x, axis): (&shape::Shape, Dim)| shape::extent(x, &axis, &world.facts);
+            shape(x).zip(scope.int(axis)).and_then(extent).zip(scope.int(size)).map(|(a, b)| a == b)
+        }
+        Side::Alike(x, y, axis) => shape(x).zip(shape(y)).zip(scope.int(axis)).map(|((x, y), axis)| {
+            let plain = |x| shape::with_size(x, &axis, Dim::Known(1), &world.facts);
+            plain(x).zip(plain(y)).is_some_and(|(x, y)| shape::same(&x, &y, &world.facts))
+        }),
+        Side::Elements(x, s) => shape(x).and_then(shape::Shape::dims).zip(list(s)).map(|(dims, s)| {
+            let product = |dims: &[Dim]| dims.iter().fold(Dim::Known(1), |p, d| p.mul(d));
+            let positive = |d: &Dim| world.facts.is_at_least_zero(&d.sub(&Dim::Known(1)));
+            s.iter().all(positive) && product(dims) == product(&s)
+        }),
+        Side::Is(l, kind) => binding.heads.get(l).and_then(Head::application).map(|a| a.kind == *kind),
+        Side::Centred(p, k, d) => list(p).zip(list(k)).zip(list(d)).map(|((p, k), d)| {
+            let two = Dim::Known(2);
+            let reach = |i: usize| {
+                let side = k.get(i)?.sub(&Dim::Known(1));
+                if !world.facts.is_exact(&side, &two) {
+                    return None;
+                }
+                Some(side.floor_div(&two)?.mul(d.get(i)?))
+            };
+            d.len() == k.len()
+                && p.len() == 2 * k.len()
+                && p.iter().enumerate().all(|(i, pad)| reach(i % k.len()).is_some_and(|r| r == *pad))
+        }),
+        Side::Leading(m, x) => {
+            let movement = binding.heads.get(m).and_then(Head::application);
+            movement.zip(shape(x)).map(|(m, x)| axes::is_leading(m, x, &world.facts))
+        }
+        Side::Batch(l, x, w, axis) => {
+            let operator = binding.heads.get(l).and_then(Head::application);
+            let operands = operator.zip(shape(x)).zip(shape(w)).zip(scope.int(axis));
+            operands.map(|(((l, x), w), axis)| axes::is_batch(l, x, w, &axis, &world.facts))
+        }
+    };
+    certainly.unwrap_or(false)
+}
+
+/// The shape of c has at most `rank` dimensions, and a list is that shape up to ones in front.
+fn aligned(world: &World, c: &shape::Shape, list: &[Dim]) -> bool {
+    let facts = &world.facts;
+    // Looks at as many dimensions as c can have: a bound on its rank is needed where that is not known.
+    let longest = c
+        .known_rank()
+        .or_else(|| (0..=8).find(|n| facts.is_at_least_zero(&Dim::Known(*n).sub(&c.rank()))).map(|n| n as usize));
+    let bounded = longest.or_else(|| {
+        let ranks = facts.known_broadcasts().filter(|(from, _)| from == c).filter_map(|(_, to)| to.known_rank());
+        ranks.min()
+    });
+    let Some(longest) = bounded else { return false };
+    (1..=longest.max(list.len())).all(|k| {
+        let entry = list.len().checked_sub(k).map_or(Dim::Known(1), |at| list[at].clone());
+        c.counted_from_end(k, facts) == entry
+    })
+}
+
+/// Reads a side condition.
+pub(crate) fn parse_side(text: &str) -> Result<Side, String> {
+    let text = text.trim();
+    let Some(call) = text.strip_prefix('@') else {
+        return parse_condition(text).map(Side::Rule).map_err(|e| e.to_string());
+    };
+    let (name, args) = call.strip_suffix(')').and_then(|c| c.split_once('(')).ok_or("expected @name(…)")?;
+    let args: Vec<String> = split_top(args).into_iter().map(str::to_owned).collect();
+    let variable = |i: usize| -> Result<String, String> {
+        let name: &String = args.get(i).ok_or("too few arguments")?;
+        Ok(name.trim_start_matches(['?', '$']).to_owned())
+    };
+    let expr = |i: usize| -> Result<Expr, String> {
+        parse_expr(args.get(i).ok_or("too few arguments")?).map_err(|e| e.to_string())
+    };
+    Ok(match name {
+        "same" => Side::Same(variable(0)?, variable(1)?),
+        "aligned" => Side::Aligned(variable(0)?, expr(1)?),
+        "length" => Side::Length(variable(0)?, expr(1)?),
+        "shorter" => Side::Shorter(variable(0)?, variable(1)?),
+        "column" => Side::Column(variable(0)?),
+        "granted" => Side::Granted(variable(0)?),
+        "identity" => Side::Identity(variable(0)?),
+        "swaps" => Side::Swaps(variable(0)?),
+        "positive" => Side::Positive(expr(0)?),
+        "extent" => Side::Extent(variable(0)?, expr(1)?, expr(2)?),
+        "alike" => Side::Alike(variable(0)?, variable(1)?, expr(2)?),
+        "elements" => Side::Elements(variable(0)?, variable(1)?),
+        "is" => {
+            let kind = args.get(1).and_then(|name| OpKind::from_name(name)).ok_or("expected an operator")?;
+            Side::Is(variable(0)?, kind)
+        }
+        "centred" => Side::Centred(variable(0)?, variable(1)?, variable(2)?),
+        "leading" => Side::Leading(variable(0)?, variable(1)?),
+        "batch" => Side::Batch(variable(0)?, variable(1)?, variable(2)?, expr(3)?),
+        _ => return Err(format!("unknown condition @{name}")),
+    })
+}
