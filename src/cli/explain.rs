@@ -11,7 +11,7 @@ use super::picture::{BoxId, Dot, Look};
 use super::{Answer, args, terminal};
 use crate::graph::Attr;
 use crate::rewrite::{Arity, AttrPattern, DTypeClass, Operand, Rule, RuleGraph, RuleInput, RuleNode};
-use crate::substitution::{Library, Status, Substitution, condition_text, expr_text, operand_text};
+use crate::substitution::{Library, Proof, Status, Substitution, condition_text, expr_text, narrate, operand_text};
 
 /// Shows a rewrite rule: what it looks for, what replaces it, and when.
 ///
@@ -87,11 +87,32 @@ fn explanation(substitution: &Substitution) -> String {
     section("if", rule.conditions.iter().map(condition_text).collect());
     section("derived from", substitution.derived_from.clone());
     let verification = &substitution.verification;
+    section("not proved", verification.reason.clone().into_iter().collect());
     let tests =
         verification.finite_field.map(|f| format!("{} trials on {} shapes modulo {}", f.trials, f.shapes, f.prime));
     section("tested by", tests.into_iter().collect());
-    section("proof", verification.proof.clone());
+    section("proof", proof_lines(substitution));
     lines.join("\n")
+}
+
+/// The proof with the terms between its steps; as it is written where it cannot be replayed.
+fn proof_lines(substitution: &Substitution) -> Vec<String> {
+    let proof = Proof::from_lines(&substitution.verification.proof);
+    let Some(parts) = proof.ok().and_then(|proof| narrate(&substitution.rule, &proof).ok()) else {
+        return substitution.verification.proof.clone();
+    };
+    let mut lines = Vec::new();
+    for part in parts {
+        let without = part.absent.join(", ");
+        let without = if without.is_empty() { without } else { format!(" without {without}") };
+        lines.push(format!("output {}{}{without}", part.output, part.case));
+        lines.push(format!("    {}", part.from));
+        for (axiom, term) in part.steps {
+            lines.push(format!("  = {term}"));
+            lines.push(format!("        by {axiom}"));
+        }
+    }
+    lines
 }
 
 fn input_line(input: &RuleInput) -> String {

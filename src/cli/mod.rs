@@ -5,6 +5,7 @@
 mod args;
 mod compare;
 mod convert;
+mod cross_check;
 mod explain;
 mod fault;
 mod generate;

@@ -1,12 +1,16 @@
 //! `graphopt verify-substitutions`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::cross_check::{CrossCheck, Solver};
 use super::{Answer, terminal, units};
+use crate::formats::write_atomically;
 use crate::rewrite::RuleSet;
 use crate::substitution::{
     FieldOutcome, Library, LibraryError, PRIME, Status, Substitution, TrialError, TrialSettings, Trials,
@@ -38,6 +42,12 @@ pub struct VerifySubstitutions {
     /// Seed of the instances.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Has a solver (a program on the PATH) confirm that each proof follows from the instances of axioms that it uses.
+    #[arg(long, value_name = "SOLVER")]
+    cross_check: Option<Solver>,
+    /// Writes what the solver is asked, as SMT-LIB 2: every problem must be unsatisfiable.
+    #[arg(long, value_name = "OUT")]
+    smt_lib: Option<PathBuf>,
     /// Prints one JSON document on stdout instead.
     #[arg(long)]
     json: bool,
@@ -88,14 +98,28 @@ impl VerifySubstitutions {
         let verdicts: Vec<Verdict<'_>> = library.substitutions.par_iter().map(test).collect();
         bar.finish_and_clear();
 
+        let cross_check = CrossCheck::of(&library)?;
+        if let Some(path) = &self.smt_lib {
+            write_atomically(path, |out| out.write_all(cross_check.text.as_bytes()))
+                .with_context(|| path.display().to_string())?;
+        }
+        let confirmed = self.cross_check.map(|solver| cross_check.run(solver)).transpose()?;
+        let agreed = confirmed.is_none_or(|confirmed| confirmed == cross_check.problems);
+
         if self.json {
             let document: Vec<Value> = verdicts.iter().map(Verdict::document).collect();
-            let document = json!({ "library": name, "rules": document, "seed": self.seed, "prime": PRIME });
+            let mut document = json!({ "library": name, "rules": document, "seed": self.seed, "prime": PRIME });
+            if let Some(confirmed) = confirmed {
+                document["cross_check"] = json!({ "problems": cross_check.problems, "confirmed": confirmed });
+            }
             terminal::print_json(&document)?;
         } else {
             terminal::print(&text(&name, &verdicts))?;
+            if let Some(confirmed) = confirmed {
+                terminal::print(&format!("solver: {confirmed} of {} parts of proofs confirmed", cross_check.problems))?;
+            }
         }
-        Ok(if verdicts.iter().all(|verdict| verdict.real.is_ok()) { Answer::Done } else { Answer::No })
+        Ok(if agreed && verdicts.iter().all(|verdict| verdict.real.is_ok()) { Answer::Done } else { Answer::No })
     }
 }
 

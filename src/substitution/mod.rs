@@ -25,7 +25,7 @@ pub use inverse::inverse;
 pub use library::{
     FORMAT, FiniteField, Generator, Ids, Library, LibraryError, STARTER, Status, Substitution, VERSION, Verification,
 };
-pub use proof::{Part, Proof, ProofError, Step, check_proof};
+pub use proof::{Narrated, Part, Proof, ProofError, Step, check_proof, narrate, smt_lib};
 pub use prover::{ProverLimits, Verdict, Witness, prove};
 pub use trial::{TrialError, TrialSettings, Trials, try_rule};
 

@@ -27,11 +27,30 @@ const MAX_OPTIONAL: usize = 6;
 /// What stands for operands in the operators that a step names.
 pub(crate) const ANY: &str = "_";
 
+/// A step that was taken.
+pub(super) struct Taken<'a> {
+    pub statement: &'a Statement,
+    pub goal: &'a Goal,
+    pub part: &'a Part,
+    pub step: &'a Step,
+    /// The term that is replaced.
+    pub before: TermId,
+    /// What it is replaced by.
+    pub after: TermId,
+    /// The whole term after the step.
+    pub whole: TermId,
+}
+
 /// Checks that a proof proves a rule.
 ///
 /// # Errors
 /// The first part that is missing, or the first step that does not follow.
 pub fn check_proof(rule: &Rule, proof: &Proof) -> Result<(), ProofError> {
+    replay(rule, proof, &mut |_| {})
+}
+
+/// Checks a proof and shows each step as it is taken.
+pub(super) fn replay(rule: &Rule, proof: &Proof, visit: &mut dyn FnMut(&Taken<'_>)) -> Result<(), ProofError> {
     let mut parts = proof.parts.iter();
     let mut expected = 0;
     for absent in choices(rule)? {
@@ -40,7 +59,7 @@ pub fn check_proof(rule: &Rule, proof: &Proof) -> Result<(), ProofError> {
                 let fits =
                     |p: &&Part| (p.output, p.case) == (goal.output, goal.case) && p.absent.iter().eq(absent.iter());
                 let part = parts.next().filter(fits).ok_or(ProofError::Missing { output: goal.output })?;
-                check_part(&mut statement, &goal, part)?;
+                check_part(&mut statement, &goal, part, visit)?;
                 expected += 1;
             }
         }
@@ -61,15 +80,22 @@ pub(crate) fn choices(rule: &Rule) -> Result<Vec<BTreeSet<&str>>, ProofError> {
     Ok((0..1usize << optional.len()).map(|choice| chosen(choice).map(|(_, name)| *name).collect()).collect())
 }
 
-fn check_part(statement: &mut Statement, goal: &Goal, part: &Part) -> Result<(), ProofError> {
+fn check_part(
+    statement: &mut Statement,
+    goal: &Goal,
+    part: &Part,
+    visit: &mut dyn FnMut(&Taken<'_>),
+) -> Result<(), ProofError> {
     let (mut term, target) = (goal.source, goal.target);
     for (number, step) in part.steps.iter().enumerate() {
-        term = take_step(statement, term, step).map_err(|why| ProofError::Step {
+        let (before, after) = instance(statement, term, step).map_err(|why| ProofError::Step {
             output: part.output,
             number,
             step: step.to_string(),
             why,
         })?;
+        term = statement.world.replace(term, &step.position, after);
+        visit(&Taken { statement, goal, part, step, before, after, whole: term });
     }
     if term == target {
         return Ok(());
@@ -78,15 +104,15 @@ fn check_part(statement: &mut Statement, goal: &Goal, part: &Part) -> Result<(),
     Err(ProofError::Elsewhere { output: part.output, reached, wanted })
 }
 
-/// The term after a step.
-fn take_step(statement: &mut Statement, term: TermId, step: &Step) -> Result<TermId, String> {
+/// The term that a step replaces, and what it replaces it by.
+fn instance(statement: &mut Statement, term: TermId, step: &Step) -> Result<(TermId, TermId), String> {
     let world = &mut statement.world;
     let place = world.at(term, &step.position).ok_or("there is no such position")?;
     if step.axiom == HYPOTHESIS {
         // Forwards only: that the source has a value for n follows from where it stands, and so the target has one.
         let known = statement.hypothesis.iter().find(|(source, _)| *source == place && !step.backwards);
         let (_, target) = known.ok_or_else(|| format!("nothing is granted of {}", world.text(place)))?;
-        return Ok(world.replace(term, &step.position, *target));
+        return Ok((place, *target));
     }
     let axiom = axiom(&step.axiom).ok_or("there is no such axiom")?;
     if world.is_list(place) {
@@ -104,7 +130,7 @@ fn take_step(statement: &mut Statement, term: TermId, step: &Step) -> Result<Ter
     }
     let result = instantiate(world, to, &mut binding).ok_or("a variable of the axiom is not bound")?;
     conditions_hold(world, axiom, &binding)?;
-    Ok(world.replace(term, &step.position, result))
+    Ok((place, result))
 }
 
 /// Whether one of the axiom's alternatives holds in full.

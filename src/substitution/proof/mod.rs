@@ -10,10 +10,12 @@ mod eval;
 mod facts;
 mod group;
 mod learn;
+mod narrate;
 pub(crate) mod pattern;
 mod read;
 mod shape;
 mod sides;
+mod smt;
 pub(crate) mod statement;
 pub(crate) mod term;
 #[cfg(test)]
@@ -24,6 +26,8 @@ use std::fmt;
 
 pub(crate) use axioms::{Axiom, axioms};
 pub use check::check_proof;
+pub use narrate::{Narrated, narrate};
+pub use smt::smt_lib;
 pub use statement::Case;
 
 /// A proof of a rule: a part for each choice of optional inputs left out, and each output. A rule over lists is proved
