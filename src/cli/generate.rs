@@ -60,6 +60,9 @@ pub struct GenSubstitutions {
     /// Leaves out rules that follow from smaller ones.
     #[arg(long)]
     no_derived: bool,
+    /// Keeps only rules that a search has a use for and that the built-in library does not have.
+    #[arg(long)]
+    only_new: bool,
     /// Looks for no proofs: all rules go to the file of those without one.
     #[arg(long)]
     no_proofs: bool,
@@ -94,19 +97,21 @@ impl GenSubstitutions {
         pool.install(|| self.generate())
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> anyhow::Result<Settings> {
         let preset = match self.preset {
             PresetName::Taso => Preset::taso(),
             PresetName::Default => Preset::standard(),
         };
-        Settings {
+        let ids = |library: Library| library.substitutions.into_iter().map(|s| s.id).collect();
+        Ok(Settings {
             preset,
             max_ops: usize::from(self.max_ops),
             seed: self.seed,
             passes: 1,
             derived: !self.no_derived,
             prover: (!self.no_proofs).then(ProverLimits::default),
-        }
+            only_new: self.only_new.then(Library::starter).transpose()?.map(ids),
+        })
     }
 
     /// Where an interrupted run leaves its state.
@@ -140,7 +145,7 @@ impl GenSubstitutions {
     }
 
     fn generate(&self) -> anyhow::Result<Answer> {
-        let mut settings = self.settings();
+        let mut settings = self.settings()?;
         let watch = Watch::default();
         interrupt::install_saying("stopping: --resume will go on from here (Ctrl-C again ends at once)");
         let known = self.known(&mut settings, &watch)?;
@@ -331,7 +336,7 @@ fn document(
         "renaming": c.renaming, "common_subgraph": c.common_subgraph, "common_supergraph": c.common_supergraph,
         "derived": c.derived, "pairs": c.pairs, "identities": c.identities, "inexpressible": c.inexpressible,
         "refuted": c.refuted, "same_rule": c.same_rule, "trivial": c.trivial,
-        "proved": c.proved, "proved_derived": derived(&generated.library),
+        "useless": c.useless, "known": c.known, "proved": c.proved, "proved_derived": derived(&generated.library),
         "unproved": c.unproved, "unproved_derived": derived(&generated.unproved),
         "proving_ms": {"all": all, "median": median, "percentile_99": most},
         "seconds": {"enumerate": seconds.enumerate, "all": seconds.all},
@@ -384,6 +389,9 @@ fn counts_text(counts: &Counts) -> Vec<String> {
         "{} directions are refuted in all forms, {} say what others say, {} say nothing",
         c.refuted, c.same_rule, c.trivial
     ));
+    if c.useless + c.known > 0 {
+        lines.push(format!("{} directions are of no use to a search, {} are known", c.useless, c.known));
+    }
     lines.push(format!("{} rules are proved, {} pass every test and have no proof", c.proved, c.unproved));
     lines
 }

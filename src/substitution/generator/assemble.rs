@@ -26,6 +26,10 @@ pub fn assemble(settings: &Settings, all: &[Pair], candidates: Vec<Candidate>, m
                 counts.trivial += 1;
                 continue;
             }
+            Outcome::Known => {
+                counts.known += 1;
+                continue;
+            }
             Outcome::None => {
                 let reason = match candidate.last {
                     Some(why) => {
@@ -86,14 +90,16 @@ fn generator(settings: &Settings, counts: &Counts) -> Generator {
         ("common_subgraph", counts.common_subgraph),
         ("common_supergraph", counts.common_supergraph),
         ("derived", counts.derived),
+        ("known", counts.known),
         ("refuted", counts.refuted),
         ("renaming", counts.renaming),
         ("same_rule", counts.same_rule),
         ("trivial", counts.trivial),
+        ("useless", counts.useless),
     ];
     Generator {
         preset: settings.preset.name.to_owned(),
-        operators: settings.preset.functions().iter().map(|op| show::operator(*op)).collect(),
+        operators: settings.preset.functions().iter().map(ToString::to_string).collect(),
         max_ops: settings.max_ops as u64,
         seed: settings.seed,
         enumerated: counts.graphs.iter().sum(),

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::generalise::{Direction, GENERALITIES, Generality, Inexpressible, is_trivial, name, rule};
+use super::generalise::{Direction, GENERALITIES, Generality, Inexpressible, rule};
 use super::generate::{Progress, Settings, Stage};
-use super::preset::Preset;
+use super::naming::{is_trivial, name};
 use super::table::Watch;
 use crate::rewrite::Rule;
 use crate::substitution::check::check;
@@ -40,6 +40,8 @@ pub enum Outcome {
     None,
     /// Both sides are the same.
     Trivial,
+    /// A rule that is known.
+    Known,
     /// The most general form that is proved.
     Proved(String, Box<Rule>, Proof),
     /// The most general form that passes every test, and why it is not proved.
@@ -55,16 +57,17 @@ impl Candidate {
     /// The id of its rule, and whether that is proved.
     pub fn rule(&self) -> Option<(&str, bool)> {
         match &self.outcome {
-            Outcome::None | Outcome::Trivial => None,
+            Outcome::None | Outcome::Trivial | Outcome::Known => None,
             Outcome::Proved(id, ..) => Some((id, true)),
             Outcome::Tested(id, ..) => Some((id, false)),
         }
     }
 
     /// What it is in one generality.
-    fn propose(&self, preset: &Preset, generality: Generality) -> Proposal {
+    fn propose(&self, settings: &Settings, generality: Generality) -> Proposal {
+        let preset = &settings.preset;
         match &self.outcome {
-            Outcome::Proved(..) | Outcome::Trivial => return Proposal::None(None),
+            Outcome::Proved(..) | Outcome::Trivial | Outcome::Known => return Proposal::None(None),
             Outcome::None | Outcome::Tested(..) => {}
         }
         match rule(preset, &self.direction, generality) {
@@ -73,6 +76,9 @@ impl Candidate {
             Ok(Some(rule)) if is_trivial(&rule) => Proposal::Trivial,
             Ok(Some(mut rule)) => {
                 let id = id_of(&rule);
+                if settings.only_new.as_ref().is_some_and(|known| known.contains(&id)) {
+                    return Proposal::Known;
+                }
                 rule.name = name(preset, &rule, &id);
                 // What the language refuses (sources that hang together by nothing) is no rule.
                 if check(&rule).is_ok() { Proposal::Rule(id, Box::new(rule)) } else { Proposal::None(None) }
@@ -85,6 +91,7 @@ impl Candidate {
 enum Proposal {
     Rule(String, Box<Rule>),
     Trivial,
+    Known,
     None(Option<Inexpressible>),
 }
 
@@ -133,7 +140,7 @@ pub fn settle(
     let mut times = Vec::new();
     for (round, generality) in GENERALITIES.into_iter().enumerate() {
         let proposed: Vec<Proposal> =
-            candidates.par_iter().map(|candidate| candidate.propose(&settings.preset, generality)).collect();
+            candidates.par_iter().map(|candidate| candidate.propose(settings, generality)).collect();
         // A proof speaks of the names of one rule: of those with one id the first is taken.
         let mut different: BTreeMap<&str, &Rule> = BTreeMap::new();
         for proposal in &proposed {
@@ -171,8 +178,9 @@ pub fn settle(
                     Some((_, Finding::Tested(_) | Finding::False, _)) | None => {}
                 },
                 Proposal::Trivial if candidate.rule().is_none() => candidate.outcome = Outcome::Trivial,
+                Proposal::Known if candidate.rule().is_none() => candidate.outcome = Outcome::Known,
                 Proposal::None(Some(why)) => candidate.last = Some(why),
-                Proposal::Trivial | Proposal::None(None) => {}
+                Proposal::Trivial | Proposal::Known | Proposal::None(None) => {}
             }
         }
     }

@@ -7,8 +7,10 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::arithmetic::Arithmetic;
-use super::operator::{Applied, Operands, Operator, Type};
+use super::operator::{Operands, Operator};
 use super::preset::Preset;
+use super::recipe::Applied;
+use super::tensor::{MAX_RANK, Type};
 use crate::graph::splitmix64;
 
 /// Number of a type in a [`Domain`].
@@ -205,9 +207,18 @@ impl<A: Arithmetic> Domain<A> {
 
     /// Whether an operator may take these operands, as far as it matters which inputs they are (`None`: a result).
     pub fn takes(&self, op: u8, a: Option<u8>, b: Option<u8>) -> bool {
-        match self.operators[usize::from(op)] {
+        let operator = self.operators[usize::from(op)];
+        let is_kernel = |input: Option<u8>| {
+            let input = input.map(|input| &self.preset.inputs[usize::from(input)]);
+            input.is_some_and(|input| input.weight && input.dims.len() == MAX_RANK)
+        };
+        let apart = self.preset.limits.weights_known && !operator.takes_kernels();
+        if apart && (is_kernel(a) || (is_kernel(b) && !matches!(operator, Operator::Conv { .. }))) {
+            return false;
+        }
+        match operator {
             Operator::Conv { .. } => a.is_none_or(|a| !self.preset.inputs[usize::from(a)].weight),
-            Operator::Enlarge => a.is_some(),
+            Operator::Enlarge | Operator::Heads { rank: 1 } => a.is_some(),
             Operator::Concat { .. } if !self.both_orders => match (a, b) {
                 (Some(a), Some(b)) => a < b,
                 (a, _) => a.is_some(),

@@ -5,20 +5,16 @@
 //! what a well-typed source says becomes a condition. The most general form is proposed first; a test of each on
 //! random instances decides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::graph::{NONE, Packed, Step};
+use super::graph::{Packed, Step};
 use super::linear::{Atom, Equations, Linear, News};
-use super::operator::{Function, Operator};
+use super::operator::{Operator, Over};
 use super::preset::Preset;
 use super::prune::Pair;
 use super::symbolic::{Symbolic, Unknowns, symbolic};
 use super::verify::outputs;
-use crate::graph::{Attr, OpKind};
-use crate::rewrite::{
-    Arithmetic, Arity, AttrPattern, Comparison, Condition, DTypeClass, Expr, Operand, Rule, RuleGraph, RuleInput,
-    RuleNode,
-};
+use crate::rewrite::{Arithmetic, Arity, Comparison, Condition, DTypeClass, Expr, Operand, Rule, RuleInput};
 
 /// How much is left open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
@@ -54,6 +50,9 @@ pub enum Inexpressible {
     /// The sizes of the target do not follow from those of the source.
     #[error("sizes of the target do not follow from the source")]
     Sizes,
+    /// The target has an operator whose attributes nothing in the source says.
+    #[error("attributes of the target do not follow from the source")]
+    Attributes,
 }
 
 /// One direction of a pair: steps, and numbers of the outputs in order.
@@ -62,8 +61,8 @@ pub struct Direction {
     pub source: Vec<Step>,
     /// What replaces it.
     pub target: Vec<Step>,
-    source_outputs: Vec<u8>,
-    target_outputs: Vec<u8>,
+    pub(super) source_outputs: Vec<u8>,
+    pub(super) target_outputs: Vec<u8>,
 }
 
 impl Direction {
@@ -96,25 +95,25 @@ pub fn rule(preset: &Preset, direction: &Direction, generality: Generality) -> R
     Writer::new(preset, direction, generality)?.write()
 }
 
-struct Writer<'a> {
+/// Writes a direction as a rule in one generality.
+pub(super) struct Writer<'a> {
     preset: &'a Preset,
-    operators: Vec<Operator>,
-    direction: &'a Direction,
-    generality: Generality,
+    pub(super) operators: Vec<Operator>,
+    pub(super) direction: &'a Direction,
+    pub(super) generality: Generality,
     /// The axis that all joints and cuts have, if there is one.
-    axis: Option<u8>,
-    source: Symbolic,
-    target: Symbolic,
+    pub(super) axis: Option<u8>,
+    pub(super) source: Symbolic,
+    pub(super) target: Symbolic,
     equations: Equations,
-    conditions: Vec<Condition>,
+    pub(super) conditions: Vec<Condition>,
 }
 
 impl<'a> Writer<'a> {
     fn new(preset: &'a Preset, direction: &'a Direction, generality: Generality) -> Result<Writer<'a>, Inexpressible> {
         let operators = preset.functions();
         let of = |step: &Step| operators[usize::from(step.op)];
-        let is_made = |op: Operator| op.is_constant() || op == Operator::Enlarge;
-        if direction.source.iter().any(|s| is_made(of(s))) {
+        if direction.source.iter().any(|s| of(s).is_made()) {
             return Err(Inexpressible::ConstantSource);
         }
         let literal = generality == Generality::Literal;
@@ -194,6 +193,9 @@ impl<'a> Writer<'a> {
         }
         let source = self.graph(true)?;
         let target = self.graph(false)?;
+        if self.direction.target.iter().any(|s| self.operators[usize::from(s.op)] == (Operator::Heads { rank: 1 })) {
+            self.condition_on_heads();
+        }
         let rule = Rule {
             name: String::new(),
             inputs: self.inputs(),
@@ -213,23 +215,25 @@ impl<'a> Writer<'a> {
     /// Whether this generality is apart from the next.
     fn applies(&self) -> bool {
         let any = |test: &dyn Fn(Operator) -> bool| self.all().any(test);
-        let windowed = |op| matches!(op, Operator::Conv { .. } | Operator::AveragePool | Operator::MaxPool);
         // An operator with attributes that is in the target alone has those of the preset.
-        let source: BTreeSet<Operator> =
-            self.direction.source.iter().map(|s| plain(self.operators[usize::from(s.op)])).collect();
-        let made = |op: Operator| op.is_constant() && op != Operator::IdentityMatrix || op == Operator::Enlarge;
-        let closed = any(&|op| windowed(op) && !source.contains(&plain(op))) || any(&made);
+        let made = |op: Operator| op.is_made() && op != Operator::IdentityMatrix;
+        let closed = any(&|op| op.is_windowed() && !self.is_in_source(op)) || any(&made);
         match self.generality {
             Generality::AnyRank => {
-                !any(&windowed)
+                !any(&Operator::is_windowed)
                     && !any(&|op| op.is_constant() || closes(op))
-                    && !(any(&joins) && (self.axis.is_none() || any(&|op| op == Operator::MatMul)))
+                    && !(any(&Operator::joins) && (self.axis.is_none() || any(&|op| op == Operator::MatMul)))
             }
             Generality::Groups => any(&|op| matches!(op, Operator::Conv { .. })) && !closed,
             Generality::Attributes => !closed,
             Generality::SameShapes => !closed && self.source.needs.iter().any(|n| n.open),
-            Generality::Literal => closed || any(&windowed),
+            Generality::Literal => closed || any(&Operator::is_windowed),
         }
+    }
+
+    /// Whether the source has this operator, with a rectifier or without.
+    pub(super) fn is_in_source(&self, operator: Operator) -> bool {
+        self.direction.source.iter().any(|s| self.operators[usize::from(s.op)].plain() == operator.plain())
     }
 
     /// Whether an equation says the size of a kernel.
@@ -252,7 +256,8 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn size(&self, linear: &Linear) -> Result<Expr, Inexpressible> {
+    /// A size in terms of inputs.
+    pub(super) fn size(&self, linear: &Linear) -> Result<Expr, Inexpressible> {
         // In the words of the graph itself where it speaks of inputs alone.
         let open = linear.terms.keys().any(|a| matches!(a, Atom::Unknown(_)));
         if open { self.expr(&self.equations.reduce(linear)) } else { self.expr(linear) }
@@ -290,7 +295,11 @@ impl<'a> Writer<'a> {
         sum.ok_or(Inexpressible::Sizes)
     }
 
-    fn input_name(&self, input: u8) -> String {
+    pub(super) fn inputs_count(&self) -> usize {
+        self.preset.inputs.len()
+    }
+
+    pub(super) fn input_name(&self, input: u8) -> String {
         self.preset.inputs[usize::from(input)].name.to_owned()
     }
 
@@ -322,224 +331,11 @@ impl<'a> Writer<'a> {
         };
         seen.into_iter().map(input).collect()
     }
-
-    /// One side of the rule.
-    fn graph(&self, is_source: bool) -> Result<RuleGraph, Inexpressible> {
-        let (steps, symbolic, outputs) = if is_source {
-            (&self.direction.source, &self.source, &self.direction.source_outputs)
-        } else {
-            (&self.direction.target, &self.target, &self.direction.target_outputs)
-        };
-        let inputs = self.preset.inputs.len();
-        let letter = if is_source { "t" } else { "u" };
-        let name = |tensor: u8| match usize::from(tensor) {
-            input if input < inputs => self.input_name(tensor),
-            result => format!("{letter}{}", result - inputs),
-        };
-        let mut nodes = Vec::new();
-        let mut next = inputs as u8;
-        for (number, step) in steps.iter().enumerate() {
-            let operator = self.operators[usize::from(step.op)];
-            let args: Vec<Operand> = step.args.iter().filter(|&&a| a != NONE).map(|&a| Operand::One(name(a))).collect();
-            let node = |op: OpKind, inputs: Vec<Operand>, result: String, attrs: Vec<(&str, AttrPattern)>| RuleNode {
-                op,
-                inputs,
-                outputs: vec![Operand::One(result)],
-                attrs: attrs.into_iter().map(|(n, p)| (n.to_owned(), p)).collect(),
-                repeated: false,
-            };
-            let result = name(next);
-            let shape = |tensor: u8| &symbolic.tensors[usize::from(tensor)];
-            let channels = || self.size(&shape(next).dims[0]).map(AttrPattern::Computed);
-            let axis = |axis: u8| match (self.generality, self.axis) {
-                (Generality::AnyRank, Some(_)) => AttrPattern::Variable("a".into()),
-                _ => AttrPattern::Literal(Attr::Int(i64::from(axis))),
-            };
-            match operator {
-                Operator::MatMul => nodes.push(node(OpKind::MatMul, args, result, vec![])),
-                Operator::Add | Operator::ChannelAdd => nodes.push(node(OpKind::Add, args, result, vec![])),
-                Operator::Sub => nodes.push(node(OpKind::Sub, args, result, vec![])),
-                Operator::Function(function) => {
-                    let op = match function {
-                        Function::Sigmoid => OpKind::Sigmoid,
-                        Function::Tanh => OpKind::Tanh,
-                        Function::Gelu => OpKind::Gelu,
-                    };
-                    nodes.push(node(op, args, result, vec![]));
-                }
-                Operator::Softmax => {
-                    let last = Attr::Int(i64::from(shape(next).ty.rank) - 1);
-                    nodes.push(node(OpKind::Softmax, args, result, vec![("axis", AttrPattern::Literal(last))]));
-                }
-                Operator::TransposeLast => {
-                    nodes.push(node(OpKind::Transpose, args, result, vec![("perm", ints(&[0, 2, 1]))]));
-                }
-                Operator::Mul | Operator::Scale | Operator::ChannelMul => {
-                    nodes.push(node(OpKind::Mul, args, result, vec![]))
-                }
-                Operator::Relu => nodes.push(node(OpKind::Relu, args, result, vec![])),
-                Operator::Transpose { .. } => {
-                    nodes.push(node(OpKind::Transpose, args, result, vec![("perm", ints(&[1, 0]))]));
-                }
-                Operator::Conv { kernel, stride, relu } => {
-                    let (x, w) = (shape(step.args[0]), shape(step.args[1]));
-                    let groups = i64::from(x.ty.dims[1] / w.ty.dims[1]);
-                    let attrs = self.conv_attrs(kernel, stride, groups, w.ty.dims[1] == 1, &x.dims[1]);
-                    if relu {
-                        let inner = format!("{result}c");
-                        nodes.push(node(OpKind::Conv, args, inner.clone(), attrs?));
-                        nodes.push(node(OpKind::Relu, vec![Operand::One(inner)], result, vec![]));
-                    } else {
-                        nodes.push(node(OpKind::Conv, args, result, attrs?));
-                    }
-                }
-                Operator::AveragePool | Operator::MaxPool => {
-                    let op = if operator == Operator::MaxPool { OpKind::MaxPool } else { OpKind::AveragePool };
-                    nodes.push(node(op, args, result, self.pool_attrs(op)));
-                }
-                Operator::Concat { axis: at, .. } => {
-                    nodes.push(node(OpKind::Concat, args, result, vec![("axis", axis(at))]));
-                }
-                Operator::Split { axis: at } => {
-                    let [first, second] = &symbolic.parts[&number];
-                    let sizes = Expr::List(vec![self.size(first)?, self.size(second)?]);
-                    let attrs = vec![("axis", axis(at)), ("split", AttrPattern::Computed(sizes))];
-                    let mut split = node(OpKind::Split, args, result, attrs);
-                    split.outputs.push(Operand::One(name(next + 1)));
-                    nodes.push(split);
-                    next += 1;
-                }
-                Operator::Enlarge => {
-                    nodes.push(node(OpKind::Enlarge, args, result, vec![("kernel_shape", ints(&[3, 3]))]));
-                }
-                Operator::IdentityMatrix => {
-                    nodes.push(node(OpKind::IdentityMatrix, args, result, vec![("size", channels()?)]));
-                }
-                Operator::IdentityKernel => {
-                    let attrs = vec![("channels", channels()?), ("kernel_shape", ints(&[3, 3]))];
-                    nodes.push(node(OpKind::IdentityKernel, args, result, attrs));
-                }
-                Operator::PoolKernel => {
-                    let attrs = vec![("channels", channels()?), ("kernel_shape", ints(&[3, 3]))];
-                    nodes.push(node(OpKind::PoolKernel, args, result, attrs));
-                }
-                Operator::Ones => {
-                    let takes = |s: &Step| self.operators[usize::from(s.op)] == Operator::Mul;
-                    let mut users = steps.iter().filter(|s| s.args.contains(&next));
-                    if outputs.contains(&next) || !users.all(takes) {
-                        return Err(Inexpressible::Ones);
-                    }
-                    let one = AttrPattern::Literal(Attr::Float(1.0));
-                    nodes.push(node(OpKind::Constant, args, result, vec![("value_float", one)]));
-                }
-            }
-            next += 1;
-        }
-        Ok(RuleGraph { nodes, outputs: outputs.iter().map(|&t| Operand::One(name(t))).collect() })
-    }
-
-    fn conv_attrs(
-        &self,
-        kernel: [u8; 2],
-        stride: u8,
-        groups: i64,
-        depthwise: bool,
-        channels: &Linear,
-    ) -> Result<Vec<(&'static str, AttrPattern)>, Inexpressible> {
-        let mut attrs = Vec::new();
-        if self.generality == Generality::Literal {
-            let [h, w] = kernel.map(|k| i64::from(k - 1) / 2);
-            if (h, w) != (0, 0) {
-                attrs.push(("pads", ints(&[h, w, h, w])));
-            }
-            if stride != 1 {
-                attrs.push(("strides", ints(&[i64::from(stride); 2])));
-            }
-        } else {
-            attrs.push(("strides", AttrPattern::Variable(if stride == 1 { "s".into() } else { format!("s{stride}") })));
-            attrs.push(("pads", AttrPattern::Variable(format!("p{}{}", kernel[0], kernel[1]))));
-            attrs.push(("dilations", AttrPattern::Variable("d".into())));
-        }
-        match self.generality {
-            Generality::Groups => attrs.push(("group", AttrPattern::Variable(format!("g{groups}")))),
-            _ if groups == 1 => {}
-            _ if depthwise => attrs.push(("group", AttrPattern::Computed(self.size(channels)?))),
-            _ => attrs.push(("group", AttrPattern::Literal(Attr::Int(groups)))),
-        }
-        Ok(attrs)
-    }
-
-    fn pool_attrs(&self, op: OpKind) -> Vec<(&'static str, AttrPattern)> {
-        let average = op == OpKind::AveragePool;
-        let mut attrs = if self.generality == Generality::Literal {
-            vec![("kernel_shape", ints(&[3, 3])), ("pads", ints(&[1, 1, 1, 1]))]
-        } else {
-            let stem = if average { "avg" } else { "max" };
-            let variable = |what: &str| AttrPattern::Variable(format!("{stem}_{what}"));
-            vec![("kernel_shape", variable("k")), ("strides", variable("s")), ("pads", variable("p"))]
-        };
-        if average {
-            attrs.push(("count_include_pad", AttrPattern::Literal(Attr::Int(1))));
-        }
-        attrs
-    }
-}
-
-/// The operator without the rectifier that may follow.
-fn plain(op: Operator) -> Operator {
-    match op {
-        Operator::Conv { kernel, stride, .. } => Operator::Conv { kernel, stride, relu: false },
-        other => other,
-    }
 }
 
 /// Operators whose attributes speak of ranks.
 fn closes(op: Operator) -> bool {
     use Operator::*;
-    matches!(op, Transpose { .. } | TransposeLast | Softmax | ChannelAdd | ChannelMul | Enlarge)
-}
-
-fn joins(op: Operator) -> bool {
-    matches!(op, Operator::Concat { .. } | Operator::Split { .. })
-}
-
-fn ints(values: &[i64]) -> AttrPattern {
-    AttrPattern::Literal(Attr::ints(values))
-}
-
-/// A name that says what a rule is about: the operators of its source and of its target, with the beginning of its id.
-pub fn name(preset: &Preset, rule: &Rule, id: &str) -> String {
-    let words = |graph: &RuleGraph| {
-        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        let mut order = Vec::new();
-        for node in &graph.nodes {
-            let word = node.op.name().to_lowercase();
-            if !order.contains(&word) {
-                order.push(word.clone());
-            }
-            *counts.entry(word).or_default() += 1;
-        }
-        let words = order.into_iter().map(|w| if counts[&w] > 1 { format!("{}{w}", counts[&w]) } else { w });
-        let words: Vec<String> = words.collect();
-        if words.is_empty() { "nothing".to_owned() } else { words.join("-") }
-    };
-    format!("{}-{}-to-{}-{}", preset.name, words(&rule.source), words(&rule.target), &id[..id.len().min(6)])
-}
-
-/// Whether both sides compute the same in the same way, node by node, apart from what is computed twice.
-pub fn is_trivial(rule: &Rule) -> bool {
-    let (s, t) = (&rule.source, &rule.target);
-    s.outputs.iter().zip(&t.outputs).all(|(a, b)| term(s, a) == term(t, b))
-}
-
-/// A value of a graph, written out down to inputs.
-fn term(graph: &RuleGraph, value: &Operand) -> String {
-    let name = value.name().unwrap_or_default();
-    for node in &graph.nodes {
-        if let Some(slot) = node.outputs.iter().position(|o| o.name() == Some(name)) {
-            let inputs: Vec<String> = node.inputs.iter().map(|i| term(graph, i)).collect();
-            return format!("{:?}.{slot}{:?}({})", node.op, node.attrs, inputs.join(","));
-        }
-    }
-    name.to_owned()
+    let spreads = matches!(op, Spread { over: Over::Channels | Over::Heads, .. });
+    spreads || matches!(op, Transpose { .. } | Softmax | Normalise | Mean | GlobalAverage | Enlarge | Heads { rank: 1 })
 }

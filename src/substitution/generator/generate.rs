@@ -1,6 +1,6 @@
 //! The whole way from a preset to a library.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::assemble::assemble;
@@ -10,6 +10,7 @@ use super::graph::Packed;
 use super::preset::Preset;
 use super::prune::{Derived, prune};
 use super::table::{Identity, Matches, Pass, Space, Watch, pairs, sources, targets};
+use super::useful::{is_useful, rank};
 use super::verify::Evaluator;
 use crate::substitution::{Library, ProverLimits};
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub derived: bool,
     /// Bounds of the search for proofs; `None`: no rule is proved.
     pub prover: Option<ProverLimits>,
+    /// Keeps only rules that a search has a use for and whose ids are not among these.
+    pub only_new: Option<BTreeSet<String>>,
 }
 
 /// What is being done, for whoever watches.
@@ -78,6 +81,10 @@ pub struct Counts {
     pub same_rule: u64,
     /// Directions whose sides are the same once operators with a rectifier are two.
     pub trivial: u64,
+    /// Directions that a search has no use for.
+    pub useless: u64,
+    /// Directions whose rules are known.
+    pub known: u64,
     /// Rules with a proof.
     pub proved: u64,
     /// Rules that pass every test and have no proof.
@@ -110,27 +117,6 @@ pub struct Found {
     pub canonical: u64,
     /// Graphs under all names, by number of operators.
     pub graphs: Vec<u64>,
-}
-
-/// How expensive a graph is, roughly and whatever its context: number of operators first.
-pub fn rank(preset: &Preset) -> impl Fn(Packed) -> u64 + Sync + use<> {
-    use super::operator::Operator::*;
-    let weigh = |op| match op {
-        Conv { relu, .. } => 64 + u64::from(relu),
-        MatMul => 48,
-        AveragePool | MaxPool => 24,
-        Concat { .. } | Split { .. } => 8,
-        Softmax | Function(_) => 12,
-        Mul | Add | Sub | ChannelAdd | ChannelMul => 6,
-        Scale => 5,
-        Relu | Transpose { .. } | TransposeLast => 4,
-        Enlarge | PoolKernel | IdentityKernel | IdentityMatrix | Ones => 1,
-    };
-    let weights: Vec<u64> = preset.functions().into_iter().map(weigh).collect();
-    move |graph: Packed| {
-        let sum: u64 = graph.steps().iter().map(|s| weights[usize::from(s.op)]).sum();
-        (graph.ops() as u64) << 32 | sum
-    }
 }
 
 /// Enumerates and pairs. `known` are the results of beginnings that were walked before, by (pass, beginning); `save` is told
@@ -199,7 +185,7 @@ pub fn write(settings: &Settings, found: &Found, watch: &Watch, progress: Progre
     let (all, dropped) = prune(preset, settings.seed, &found.pairs, &rank(preset), &tick);
     let count =
         |test: &dyn Fn(&Derived) -> bool| all.iter().filter(|p| p.derived.is_some_and(|d| test(&d))).count() as u64;
-    let counts = Counts {
+    let mut counts = Counts {
         canonical: found.canonical,
         graphs: found.graphs.clone(),
         candidates: found.pairs.len() as u64,
@@ -234,6 +220,11 @@ pub fn write(settings: &Settings, found: &Found, watch: &Watch, progress: Progre
             let direction = Direction::of(pair, [&s, &t], inputs, back);
             candidates.push(Candidate::new(direction, Some(number)));
         }
+    }
+    if settings.only_new.is_some() {
+        let all = candidates.len();
+        candidates.retain(|candidate| is_useful(preset, &candidate.direction));
+        counts.useless = (all - candidates.len()) as u64;
     }
     let proving = settle(settings, &mut candidates, watch, progress)?;
     let mut generated = assemble(settings, &all, candidates, counts);

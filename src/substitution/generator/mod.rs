@@ -8,6 +8,7 @@
 //! No tensor is stored beyond the path of the walk: values are computed once for each beginning of a graph, and the last
 //! operator, where nearly all graphs differ, on a few elements only.
 
+mod apply;
 pub mod arithmetic;
 mod assemble;
 mod candidate;
@@ -18,19 +19,24 @@ pub mod generalise;
 mod generate;
 mod graph;
 mod linear;
+mod naming;
+mod nodes;
 pub mod operator;
 pub mod preset;
 pub mod prune;
+pub mod recipe;
 mod show;
 mod state;
 mod symbolic;
 pub mod table;
+pub mod tensor;
+mod useful;
 mod verify;
 mod walk;
 
 pub use arithmetic::{Arithmetic, Field, PRIME, Wrapping};
 pub use count::{Count, Counter};
-pub use generate::{Counts, Found, Generated, Progress, Settings, Stage, find, rank, write};
+pub use generate::{Counts, Found, Generated, Progress, Settings, Stage, find, write};
 pub use preset::Preset;
 pub use state::{State, StateError};
 pub use table::{BYTES_PER_SOURCE, Matches, Space, Watch, count_sources};

@@ -5,25 +5,6 @@ use super::graph::{NONE, Step};
 use super::operator::Operator;
 use super::preset::Preset;
 
-/// An operator instance.
-pub fn operator(op: Operator) -> String {
-    match op {
-        Operator::Conv { kernel: [h, w], stride, relu } => {
-            let stride = if stride == 1 { String::new() } else { format!(" stride {stride}") };
-            format!("Conv {h}x{w}{stride}{}", if relu { " relu" } else { "" })
-        }
-        Operator::Function(function) => format!("{function:?}"),
-        Operator::AveragePool => "AveragePool 3x3".to_owned(),
-        Operator::MaxPool => "MaxPool 3x3".to_owned(),
-        Operator::Enlarge => "Enlarge 3x3".to_owned(),
-        Operator::Concat { rank, axis } => format!("Concat axis {axis} rank {rank}"),
-        Operator::Split { axis } => format!("Split axis {axis}"),
-        Operator::Transpose { view: true } => "Transpose (view)".to_owned(),
-        Operator::Transpose { view: false } => "Transpose".to_owned(),
-        other => format!("{other:?}"),
-    }
-}
-
 /// A direction: `a = MatMul(x1, w1); … => …`.
 pub fn direction(preset: &Preset, direction: &Direction) -> String {
     format!("{} => {}", graph(preset, &direction.source, "t"), graph(preset, &direction.target, "u"))
@@ -43,7 +24,7 @@ fn graph(preset: &Preset, steps: &[Step], letter: &str) -> String {
         let results = if matches!(op, Operator::Split { .. }) { 2 } else { 1 };
         let made: Vec<String> = (next..next + results).map(name).collect();
         next += results;
-        words.push(format!("{} = {}({})", made.join(", "), operator(op), args.join(", ")));
+        words.push(format!("{} = {}({})", made.join(", "), op, args.join(", ")));
     }
     if words.is_empty() { "its inputs".to_owned() } else { words.join("; ") }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::graph::{NONE, Step};
 use super::linear::{Atom, Linear};
-use super::operator::{Operator, Type};
+use super::operator::{Operator, Over};
 use super::preset::Preset;
+use super::tensor::Type;
 
 /// Joints along an axis: where on the tensors of the preset, and where in general.
 type Places = Vec<(u8, Linear)>;
@@ -87,53 +88,99 @@ pub fn symbolic(
             }
         };
         let results: Vec<(Vec<Linear>, Vec<Places>)> = match (operator, a, b) {
-            (Operator::MatMul, Some(a), Some(b)) if a.dims.len() == 3 => {
-                facing(&a.joints[2], &b.joints[1]).for_each(|(x, y)| need(x, y, true));
-                facing(&a.joints[0], &b.joints[0]).for_each(|(x, y)| need(x, y, true));
-                need(&a.dims[2], &b.dims[1], false);
-                need(&a.dims[0], &b.dims[0], true);
-                let batch = if positions(&a.joints[0]) == positions(&b.joints[0]) { &a.joints[0] } else { &Vec::new() };
-                let joints = vec![batch.clone(), a.joints[1].clone(), b.joints[2].clone()];
-                vec![(vec![a.dims[0].clone(), a.dims[1].clone(), b.dims[2].clone()], joints)]
-            }
             (Operator::MatMul, Some(a), Some(b)) => {
-                facing(&a.joints[1], &b.joints[0]).for_each(|(x, y)| need(x, y, true));
-                need(&a.dims[1], &b.dims[0], false);
-                let joints = vec![a.joints[0].clone(), b.joints[1].clone()];
-                vec![(vec![a.dims[0].clone(), b.dims[1].clone()], joints)]
-            }
-            (Operator::ChannelAdd | Operator::ChannelMul, Some(a), Some(b)) => {
-                facing(&a.joints[1], &b.joints[1]).for_each(|(x, y)| need(x, y, true));
-                for axis in [0, 2, 3] {
-                    need(&b.dims[axis], &Linear::number(1), true);
+                let (last, rows) = (a.dims.len() - 1, b.dims.len() - 2);
+                facing(&a.joints[last], &b.joints[rows]).for_each(|(x, y)| need(x, y, true));
+                need(&a.dims[last], &b.dims[rows], false);
+                let (mut dims, mut joints) = (a.dims.clone(), a.joints.clone());
+                (dims[last], joints[last]) = (b.dims[rows + 1].clone(), b.joints[rows + 1].clone());
+                for (axis, joints) in joints.iter_mut().enumerate().take(rows) {
+                    facing(&a.joints[axis], &b.joints[axis]).for_each(|(x, y)| need(x, y, true));
+                    need(&a.dims[axis], &b.dims[axis], true);
+                    keep_common(joints, &b.joints[axis]);
                 }
-                need(&a.dims[1], &b.dims[1], true);
+                vec![(dims, joints)]
+            }
+            (Operator::Spread { over, .. }, Some(a), Some(b)) => {
+                let rank = a.dims.len();
+                let axes: Vec<(usize, usize)> = match over {
+                    Over::Channels => vec![(1, 1)],
+                    Over::Last => vec![(rank - 1, 0)],
+                    Over::Heads => vec![(2, 0), (3, 1)],
+                };
                 let mut joints = a.joints.clone();
-                if positions(&a.joints[1]) != positions(&b.joints[1]) {
-                    joints[1].clear();
+                for (mine, theirs) in axes {
+                    facing(&a.joints[mine], &b.joints[theirs]).for_each(|(x, y)| need(x, y, true));
+                    need(&a.dims[mine], &b.dims[theirs], true);
+                    keep_common(&mut joints[mine], &b.joints[theirs]);
+                }
+                if over == Over::Channels {
+                    [0, 2, 3].iter().for_each(|&axis| need(&b.dims[axis], &Linear::number(1), true));
                 }
                 vec![(a.dims.clone(), joints)]
             }
-            (Operator::TransposeLast, Some(a), _) => {
+            (Operator::Permute { rank, axes }, Some(a), _) => {
+                let axes = axes[..usize::from(rank)].iter().map(|&axis| usize::from(axis));
+                vec![axes.map(|axis| (a.dims[axis].clone(), a.joints[axis].clone())).unzip()]
+            }
+            (Operator::GlobalAverage | Operator::Mean, Some(a), _) => {
                 let (mut dims, mut joints) = (a.dims.clone(), a.joints.clone());
-                dims.swap(1, 2);
-                joints.swap(1, 2);
+                let from = if operator == Operator::Mean { dims.len() - 1 } else { 2 };
+                for axis in from..dims.len() {
+                    dims[axis] = Linear::number(1);
+                    joints[axis].clear();
+                }
                 vec![(dims, joints)]
+            }
+            (Operator::Slice { axis, .. }, Some(a), _) => {
+                let axis = usize::from(axis);
+                let (mut dims, mut joints) = (a.dims.clone(), a.joints.clone());
+                dims[axis] = unknowns.size(format!("{operator} {:?}", dims[axis]));
+                joints[axis].clear();
+                vec![(dims, joints)]
+            }
+            (Operator::Pad { .. }, Some(a), _) => {
+                let sizes = a.dims.iter().enumerate();
+                let dims = sizes.map(|(axis, dim)| unknowns.size(format!("{operator} {axis} {dim:?}"))).collect();
+                let mut joints = a.joints.clone();
+                joints.last_mut()?.clear();
+                vec![(dims, joints)]
+            }
+            (Operator::Heads { rank }, Some(a), _) => {
+                // The attribute says all sizes; for a vector the last two of them.
+                let from = if rank == 1 { 2 } else { 0 };
+                let dims: Vec<Linear> = (from..4).map(|axis| unknowns.size(format!("heads {axis}"))).collect();
+                let mut joints = a.joints.clone();
+                joints.resize(dims.len(), Vec::new());
+                joints[usize::from(rank) - 1].clear();
+                vec![(dims, joints)]
+            }
+            (Operator::Normalise, Some(a), Some(b)) => {
+                let last = a.dims.len() - 1;
+                need(&a.dims[last], &b.dims[0], true);
+                let mut joints = a.joints.clone();
+                joints[last].clear();
+                vec![(a.dims.clone(), joints)]
             }
             (Operator::Softmax, Some(a), _) => {
                 let mut joints = a.joints.clone();
                 joints.last_mut()?.clear();
                 vec![(a.dims.clone(), joints)]
             }
-            (Operator::Add | Operator::Mul | Operator::Sub, Some(a), Some(b)) => {
+            (Operator::Add | Operator::Mul, Some(a), Some(b)) => {
                 a.joints.iter().zip(&b.joints).flat_map(|(x, y)| facing(x, y)).for_each(|(x, y)| need(x, y, true));
                 a.dims.iter().zip(&b.dims).for_each(|(x, y)| need(x, y, true));
-                let joints = a.joints.iter().zip(&b.joints);
-                let joints = joints.map(|(x, y)| if positions(x) == positions(y) { x.clone() } else { Vec::new() });
-                vec![(a.dims.clone(), joints.collect())]
+                let mut joints = a.joints.clone();
+                joints.iter_mut().zip(&b.joints).for_each(|(x, y)| keep_common(x, y));
+                vec![(a.dims.clone(), joints)]
             }
             (
-                Operator::Scale | Operator::Relu | Operator::Function(_) | Operator::AveragePool | Operator::MaxPool,
+                Operator::Scale
+                | Operator::Unscale
+                | Operator::Relu
+                | Operator::Function(_)
+                | Operator::AveragePool
+                | Operator::MaxPool,
                 Some(a),
                 _,
             ) => {
@@ -149,7 +196,7 @@ pub fn symbolic(
                 }
                 vec![(dims, joints)]
             }
-            (Operator::Conv { kernel, stride, .. }, Some(x), Some(w)) => {
+            (Operator::Conv { kernel, stride, dilation, .. }, Some(x), Some(w)) => {
                 if x.ty.dims[1] == w.ty.dims[1] {
                     facing(&x.joints[1], &w.joints[1]).for_each(|(x, y)| need(x, y, true));
                     need(&x.dims[1], &w.dims[1], false);
@@ -176,9 +223,10 @@ pub fn symbolic(
                     if literal && stride == 1 {
                         dims.push(x.dims[axis].clone());
                     } else {
+                        let (image, kernel_size) = (&x.dims[axis], &w.dims[axis]);
                         dims.push(
                             unknowns
-                                .size(format!("conv {kernel:?} {stride} {axis} {:?} {:?}", x.dims[axis], w.dims[axis])),
+                                .size(format!("conv {kernel:?} {stride} {dilation} {axis} {image:?} {kernel_size:?}")),
                         );
                     }
                 }
@@ -203,9 +251,7 @@ pub fn symbolic(
                         joints[i].push((a.ty.dims[i], a.dims[i].clone()));
                     } else {
                         need(&a.dims[i], &b.dims[i], false);
-                        if positions(&a.joints[i]) != positions(&b.joints[i]) {
-                            joints[i].clear();
-                        }
+                        keep_common(&mut joints[i], &b.joints[i]);
                     }
                 }
                 vec![(dims, joints)]
@@ -255,6 +301,9 @@ fn facing<'a>(a: &'a [(u8, Linear)], b: &'a [(u8, Linear)]) -> impl Iterator<Ite
     a.iter().flat_map(move |(p, x)| b.iter().filter(move |(q, _)| p == q).map(move |(_, y)| (x, y)))
 }
 
-fn positions(joints: &[(u8, Linear)]) -> Vec<u8> {
-    joints.iter().map(|j| j.0).collect()
+/// Forgets joints of an axis where another operand is joined elsewhere.
+fn keep_common(joints: &mut Places, others: &Places) {
+    if !joints.iter().map(|j| j.0).eq(others.iter().map(|j| j.0)) {
+        joints.clear();
+    }
 }

@@ -143,7 +143,15 @@ fn is_connected(steps: &[Step], results: &[usize], preset: &Preset) -> bool {
 fn every_connected_graph_is_walked_once() {
     let mut preset = small();
     preset.inputs.retain(|i| i.name != "w2");
-    let settings = Settings { preset: preset.clone(), max_ops: 3, seed: 0, passes: 1, derived: true, prover: None };
+    let settings = Settings {
+        preset: preset.clone(),
+        max_ops: 3,
+        seed: 0,
+        passes: 1,
+        derived: true,
+        prover: None,
+        only_new: None,
+    };
     let walked = found(&settings).graphs;
     let brute = brute_force(&preset, 3);
     for ops in 1..=3 {
@@ -152,7 +160,7 @@ fn every_connected_graph_is_walked_once() {
 }
 
 fn settings(max_ops: usize) -> Settings {
-    Settings { preset: Preset::taso(), max_ops, seed: 0, passes: 1, derived: true, prover: None }
+    Settings { preset: Preset::taso(), max_ops, seed: 0, passes: 1, derived: true, prover: None, only_new: None }
 }
 
 fn written(settings: &Settings, found: &Found) -> Generated {
@@ -173,7 +181,7 @@ fn found(settings: &Settings) -> Found {
 #[test]
 fn neither_threads_nor_shards_nor_passes_make_a_difference() {
     let prover = Some(ProverLimits::default());
-    let settings = Settings { preset: small(), max_ops: 3, seed: 0, passes: 1, derived: true, prover };
+    let settings = Settings { preset: small(), max_ops: 3, seed: 0, passes: 1, derived: true, prover, only_new: None };
     let whole = found(&settings);
     let texts = |found: &Found| {
         let generated = written(&settings, found);
@@ -309,5 +317,26 @@ fn the_default_preset_finds_what_models_need() {
     ] {
         let prefix = format!("default-{known}-");
         assert!(names.iter().any(|n| n.starts_with(&prefix)), "{known} is not among {names:?}");
+    }
+}
+
+/// What `gen-substitutions` wrote into the repository.
+const SHIPPED: [(&str, &str); 2] = [
+    ("taso", include_str!("../../../substitutions/taso.json")),
+    ("default", include_str!("../../../substitutions/default.json")),
+];
+
+#[test]
+fn the_shipped_libraries_are_proved() {
+    let starter = Library::starter().expect("the starter library");
+    let written: BTreeSet<&String> = starter.substitutions.iter().map(|s| &s.id).collect();
+    for (name, text) in SHIPPED {
+        // Every proof is checked here.
+        let library = Library::parse(name, text.as_bytes(), Ids::Checked).expect("a library");
+        assert!(library.substitutions.iter().all(|s| s.verification.status == Status::Proved), "{name}");
+        assert!(library.substitutions.len() > 619, "{name}: {}", library.substitutions.len());
+        assert!(text.len() < 2_000_000, "{name}: {}", text.len());
+        let known = library.substitutions.iter().filter(|s| written.contains(&s.id)).count();
+        assert!(name == "taso" || known == 0, "{name}: {known} rules of the starter library");
     }
 }

@@ -6,13 +6,13 @@
 //! appear in ascending order; the least graph of each set of renamings is among them, since exchanging two names that
 //! appear in the wrong order makes a graph less.
 //!
-//! A graph in which two tensors coincide is not walked, nor what begins with it.
+//! A graph in which two tensors coincide, or one is nothing but zeros, is not walked, nor what begins with it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::arithmetic::Arithmetic;
-use super::domain::{Domain, PlanId, SAMPLES, Tensor};
+use super::domain::{Domain, PlanId, SAMPLES, Tensor, TypeId};
 use super::graph::{Made, NONE, Packed, Step, compare_steps, compare_tensors};
 use super::operator::Operands;
 use super::preset::Preset;
@@ -123,7 +123,8 @@ impl<A: Arithmetic> Walker<A> {
             let args = root.inputs.map(|i| i.unwrap_or(NONE));
             let hashes: Vec<u64> = walker.sampled(root.plan, args);
             // A hash decides nothing alone: tensors may agree where they are sampled.
-            let suspect = hashes.iter().any(|h| walker.hashes.contains(h));
+            let plan = walker.domain.plan(root.plan);
+            let suspect = hashes.iter().zip(&plan.types).any(|(&hash, &ty)| walker.is_suspect(hash, ty));
             let fresh = !suspect || walker.results(root.plan, args).is_some();
             walker.begins.push(Begin {
                 step: Step { op: root.op, args },
@@ -163,6 +164,11 @@ impl<A: Arithmetic> Walker<A> {
                 hash(self.domain.shape_number(ty), std::array::from_fn(element))
             })
             .collect()
+    }
+
+    /// Whether a tensor of this hash and type may be there already, or be nothing but zeros.
+    fn is_suspect(&self, hash: u64, ty: TypeId) -> bool {
+        self.hashes.contains(&hash) || hash == self::hash(self.domain.shape_number(ty), [0; SAMPLES])
     }
 
     fn data(&self, at: u8) -> &[u64] {
@@ -246,7 +252,7 @@ impl<A: Arithmetic> Walker<A> {
         (usize::from(joined.count) - 1 <= left).then_some((used, joined))
     }
 
-    /// All elements of the results, unless one of the tensors is there already.
+    /// All elements of the results, unless one of the tensors is there already or nothing but zeros.
     fn results(&self, plan: PlanId, args: [u8; 2]) -> Option<Vec<Tensor>> {
         let plan = self.domain.plan(plan);
         let (a, b) = (self.data(args[0]), self.data(args[1]));
@@ -255,7 +261,7 @@ impl<A: Arithmetic> Walker<A> {
             let data: std::rc::Rc<[u64]> = plan.applied.evaluate::<A>(slot, a, b).into();
             let shape = self.domain.shape_number(ty);
             let same = |t: &Tensor| self.domain.shape_number(t.ty) == shape && t.data == data;
-            if self.tensors.iter().chain(&results).any(same) {
+            if self.tensors.iter().chain(&results).any(same) || data.iter().all(|&x| x == 0) {
                 return None;
             }
             results.push(Tensor { ty, data });
@@ -415,7 +421,7 @@ impl<A: Arithmetic> Walker<A> {
         for (slot, &ty) in plan_data.types.iter().enumerate() {
             let element = |i: usize| plan_data.applied.element::<A>(slot, plan_data.samples[slot][i] as usize, a, b);
             let hash = hash(self.domain.shape_number(ty), std::array::from_fn(element));
-            let known = self.hashes.contains(&hash) || seen[..slot].contains(&hash);
+            let known = self.is_suspect(hash, ty) || seen[..slot].contains(&hash);
             if known && self.results(plan, step.args).is_none() {
                 if open == 0 {
                     self.identity(plan, step, visitor);

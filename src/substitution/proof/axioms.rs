@@ -164,6 +164,10 @@ pub(crate) const AXIOMS: &[Row] = &[
         &["x: 1 2", "y: 1 2", "?s: [1] | [2] | [2, 1] | [1, 2] | [1, 1, 2]", "?t: [1] | [2] | [2, 1] | [1, 2] | [2, 2] | [1, 1, 2]", "?z: 0 | 1"]),
     row("leading-ones", "$b(a, c)", "$b(a, Reshape(c){shape=?t})", &["broadcasts(c, a); @aligned(c, ?t); @shorter(?t, a)"],
         &["a: 1 2 3", "c: 0 1 2 3", "?t: [1] | [2] | [1, 1] | [2, 1] | [1, 2] | [1, 1, 1] | [1, 2, 1]", "$b: Sub Mul"]),
+    row("vector-over-two-axes", "r:Reshape($b(x, v)){shape=?t, allowzero=?z}",
+        "$b(Reshape(x){shape=?t, allowzero=?z}, Reshape(v){shape=[?t[2], ?t[3]]})",
+        &["rank(v) == 1; rank(r) == 4; dim(x, -1) == dim(v, 0); dim(v, 0) == ?t[2] * ?t[3]"],
+        &["x: 1 2 ^4", "v: 1 ^4", "?t: [1, 1, 2, 2] | [2, 1, 2, 2] | [0, -1, 2, 1] | [1, 2, 1, 2] | [1, 1, 1, 1] | [-1, 2, 2, 1]", "?z: 0 | 1", "$b: Sub Mul"]),
     // What is linear in its operand, or in each of two.
     row("left-sum", "$l(Add(x, u), w)", "Add($l(x, w), $l(u, w))",
         &["@same(x, u)", "@is($l, MatMul); dim(x, -1) == dim(u, -1); 1 <= rank(x); 1 <= rank(u); rank(w) == 2",

@@ -25,9 +25,12 @@ pub struct Narrated {
 /// The proof does not prove the rule.
 pub fn narrate(rule: &Rule, proof: &Proof) -> Result<Vec<Narrated>, ProofError> {
     let mut parts: Vec<Narrated> = Vec::new();
+    let mut last = None;
     replay(rule, proof, &mut |taken: &Taken<'_>| {
         let world = &taken.statement.world;
-        if taken.number == 0 {
+        let part = std::ptr::from_ref(taken.part);
+        if last != Some(part) {
+            last = Some(part);
             parts.push(Narrated {
                 absent: taken.part.absent.clone(),
                 output: taken.part.output,
