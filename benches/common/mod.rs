@@ -1,5 +1,6 @@
 //! What the benchmarks share: zoo models as clean graphs, and the shipped rules.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use graphopt::formats::import::{ImportOptions, import};
@@ -17,9 +18,15 @@ pub fn model(name: &str) -> Graph {
     graph
 }
 
-/// The shipped library, compiled.
+/// The shipped library, compiled, with the new rules of the files that the variable `RULES` names (separated by `:`).
 pub fn rules() -> Arc<RuleSet> {
-    let library = Library::starter().expect("the shipped library");
-    let rules = library.substitutions.into_iter().map(|s| s.rule);
-    Arc::new(RuleSet::compile(rules).expect("the shipped rules compile"))
+    let mut library = Library::starter().expect("the shipped library");
+    for file in std::env::var("RULES").iter().flat_map(|files| files.split(':')) {
+        for substitution in Library::load(Path::new(file)).expect("a library").substitutions {
+            if library.substitutions.iter().all(|s| s.id != substitution.id) {
+                library.substitutions.push(substitution);
+            }
+        }
+    }
+    Arc::new(RuleSet::compile(library.rules().cloned()).expect("the shipped rules compile"))
 }

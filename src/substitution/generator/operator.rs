@@ -217,6 +217,12 @@ impl Operator {
         matches!(self, Slice { .. } | Pad { .. } | Permute { .. } | Heads { rank: 3 })
     }
 
+    /// Whether it is a sum, a product or a quotient of single elements.
+    pub fn is_arithmetic(self) -> bool {
+        use Operator::*;
+        matches!(self, Add | Mul | Scale | Unscale | Spread { .. })
+    }
+
     /// How much work it is, roughly.
     pub fn weight(self) -> u64 {
         use Operator::*;

@@ -25,13 +25,22 @@ pub fn rank(preset: &Preset) -> impl Fn(Packed) -> u64 + Sync + use<> {
     }
 }
 
-/// Whether a direction makes a graph cheaper, with weights known or with none known, or is simple and changes nothing.
+/// Whether a search has a use for a direction: it makes a graph cheaper, with weights known or with none known; or it is
+/// simple, moves elements about, and costs no more. Sums and products of single elements alone are left to the few laws
+/// that say all of them at any rank.
 pub fn is_useful(preset: &Preset, direction: &Direction) -> bool {
     let scale = Scale::new(preset);
+    let any = |test: &dyn Fn(Operator) -> bool| {
+        let mut steps = direction.source.iter().chain(&direction.target);
+        steps.any(|step| test(scale.operators[usize::from(step.op)]))
+    };
+    if !any(&|op| !op.is_arithmetic()) {
+        return false;
+    }
     let changes = [true, false]
         .map(|constants| scale.work(&direction.source, constants).cmp(&scale.work(&direction.target, constants)));
-    let neutral = changes.iter().any(|c| c.is_eq()) && direction.source.len() <= NEUTRAL_STEPS;
-    neutral || changes.iter().any(|c| c.is_gt())
+    let simple = direction.source.len() <= NEUTRAL_STEPS && any(&Operator::is_movement);
+    changes.iter().any(|c| c.is_gt()) || (simple && changes.iter().any(|c| c.is_eq()))
 }
 
 /// What graphs are weighed by.
