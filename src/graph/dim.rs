@@ -253,7 +253,19 @@ impl Dim {
 
     /// The expression with names replaced by expressions, all at once.
     pub fn substitute(&self, values: &BTreeMap<String, Dim>) -> Dim {
+        if !self.mentions(&|name| values.contains_key(name)) {
+            return self.clone();
+        }
         self.replace(&|name| values.get(name).cloned())
+    }
+
+    /// Whether a name of a kind occurs in the expression.
+    fn mentions(&self, is: &dyn Fn(&str) -> bool) -> bool {
+        let Dim::Symbolic(e) = self else { return false };
+        e.terms.iter().flat_map(|(atoms, _)| atoms).any(|atom| match atom {
+            Atom::Symbol(name) => is(name),
+            Atom::FloorDiv(a, b) | Atom::Min(a, b) | Atom::Max(a, b) => a.mentions(is) || b.mentions(is),
+        })
     }
 
     /// The expression with every name replaced that has a value.

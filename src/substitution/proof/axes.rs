@@ -4,7 +4,7 @@ use super::eval::element;
 use super::facts::Facts;
 use super::shape::Shape;
 use super::term::Application;
-use crate::graph::{Dim, OpKind};
+use crate::graph::{DType, Dim, OpKind};
 
 /// Whether a movement certainly leaves the last axis of a value alone: it moves what lies along it as a whole.
 pub(super) fn is_leading(m: &Application, x: &Shape, facts: &Facts) -> bool {
@@ -42,6 +42,56 @@ pub(super) fn is_batch(l: &Application, x: &Shape, w: &Shape, axis: &Dim, facts:
         }
         OpKind::Gemm => first && l.int("transA") == Some(0),
         OpKind::Conv => first,
+        _ => false,
+    }
+}
+
+/// Axes of an operator that is linear in two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Axis {
+    /// Of the first operand, the one that is summed along.
+    InnerLeft,
+    /// Of the second operand, the one that is summed along.
+    InnerRight,
+    /// Of the second operand, the one that stays.
+    OuterRight,
+    /// Of the result, the one that comes from the second operand.
+    Outer,
+}
+
+/// An axis of an operator of which the first operand has this shape.
+pub(super) fn axis(l: &Application, axis: Axis, x: &Shape) -> Option<Dim> {
+    let flag = |name: &str| l.num(name).filter(|flag| matches!(flag.known(), Some(0 | 1)));
+    let one = Dim::Known(1);
+    Some(match (l.kind, axis) {
+        (OpKind::MatMul, Axis::InnerLeft | Axis::Outer) => x.rank().sub(&one),
+        (OpKind::MatMul, Axis::InnerRight) => Dim::Known(0),
+        (OpKind::MatMul, Axis::OuterRight) => one,
+        (OpKind::Gemm, Axis::InnerLeft) => one.sub(flag("transA")?),
+        (OpKind::Gemm, Axis::InnerRight) => flag("transB")?.clone(),
+        (OpKind::Gemm, Axis::OuterRight) => one.sub(flag("transB")?),
+        (OpKind::Gemm, Axis::Outer) => one,
+        (OpKind::Conv, Axis::OuterRight) if l.int("group") == Some(1) => Dim::Known(0),
+        (OpKind::Conv, Axis::InnerLeft | Axis::InnerRight | Axis::Outer) if l.int("group") == Some(1) => one,
+        _ => return None,
+    })
+}
+
+/// Whether every value of an element type is one of another, by their numbers in ONNX.
+pub(super) fn holds_all(small: i64, large: i64) -> bool {
+    use DType::*;
+    let read = |number: i64| i32::try_from(number).ok().and_then(DType::from_onnx);
+    let (Some(small), Some(large)) = (read(small), read(large)) else { return false };
+    match small {
+        Bool => !matches!(large, Bool | String),
+        F16 | BF16 => matches!(large, F32 | F64),
+        F32 => large == F64,
+        I8 => matches!(large, I16 | I32 | I64 | F32 | F64),
+        U8 => matches!(large, U16 | U32 | U64 | I16 | I32 | I64 | F32 | F64),
+        I16 => matches!(large, I32 | I64 | F32 | F64),
+        U16 => matches!(large, U32 | U64 | I32 | I64 | F32 | F64),
+        I32 => matches!(large, I64 | F64),
+        U32 => matches!(large, U64 | I64 | F64),
         _ => false,
     }
 }

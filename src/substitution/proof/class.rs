@@ -58,36 +58,33 @@ pub(crate) enum Class {
     Movement,
     /// `$r`: keeps elements and their order.
     Reshaping,
-    /// `$k`: keeps elements and their order where it keeps the shape.
+    /// `$k`: may give back its operand.
     Keeping,
-    /// `$n`: maps each element to one that is 0 or more.
-    Nonnegative,
-    /// `$f`: maps each element that is 0 or more to itself.
-    FixesNonnegative,
-    /// `$i`: maps each element to one that it maps to itself.
-    Idempotent,
     /// `$c`: combines two tensors element by element, in any order and grouping.
     Commutative,
     /// `$l`: linear in each of its two operands.
     Bilinear,
     /// `$p`: linear in its operand.
     Linear,
+    /// `$v`: has outputs for rows of its second operand, and may have a bias for each.
+    Outputs,
+    /// `$a`: the average of places of a plane.
+    Average,
 }
 
 impl Class {
     pub fn of(name: &str) -> Option<Class> {
         Some(match name.chars().next()? {
-            'u' => Class::Pointwise,
+            'u' | 'w' => Class::Pointwise,
             'b' => Class::Broadcasting,
             'm' => Class::Movement,
-            'r' => Class::Reshaping,
+            'r' | 's' => Class::Reshaping,
             'k' => Class::Keeping,
-            'f' => Class::FixesNonnegative,
-            'n' => Class::Nonnegative,
-            'i' => Class::Idempotent,
             'c' => Class::Commutative,
             'l' => Class::Bilinear,
             'p' => Class::Linear,
+            'v' => Class::Outputs,
+            'a' => Class::Average,
             _ => return None,
         })
     }
@@ -95,15 +92,10 @@ impl Class {
     /// How many operands the class speaks of. An operator may have more: they belong to it, as the index of a Gather.
     pub fn operands(self) -> usize {
         match self {
-            Class::Broadcasting | Class::Commutative | Class::Bilinear => 2,
-            Class::Pointwise
-            | Class::Movement
-            | Class::Reshaping
-            | Class::Keeping
-            | Class::Nonnegative
-            | Class::FixesNonnegative
-            | Class::Idempotent
-            | Class::Linear => 1,
+            Class::Broadcasting | Class::Commutative | Class::Bilinear | Class::Outputs => 2,
+            Class::Pointwise | Class::Movement | Class::Reshaping | Class::Keeping | Class::Linear | Class::Average => {
+                1
+            }
         }
     }
 
@@ -121,12 +113,14 @@ impl Class {
                 )
             }
             Class::Reshaping => matches!(kind, Reshape | Flatten | Squeeze | Unsqueeze),
-            Class::Keeping => matches!(kind, Reshape | Flatten | Squeeze | Unsqueeze | Expand),
-            Class::Nonnegative => matches!(kind, Relu | Sigmoid | Exp | Softplus | Abs | Sqrt),
-            Class::FixesNonnegative => matches!(kind, Relu | Abs),
-            Class::Idempotent => matches!(kind, Floor | Ceil | Round | Sign | Clip),
+            Class::Keeping => matches!(
+                kind,
+                Reshape | Flatten | Squeeze | Unsqueeze | Expand | Tile | Transpose | Pad | AveragePool | MaxPool
+            ),
             Class::Commutative => matches!(kind, Add | Mul),
             Class::Bilinear => matches!(kind, MatMul | Gemm | Conv | ConvTranspose | Einsum),
+            Class::Outputs => matches!(kind, Conv | ConvTranspose | Gemm),
+            Class::Average => matches!(kind, AveragePool | GlobalAveragePool),
             Class::Linear => matches!(kind, GlobalAveragePool | AveragePool | ReduceSum | ReduceMean),
         }
     }

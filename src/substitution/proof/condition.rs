@@ -1,6 +1,7 @@
 //! Conditions of axioms, discharged on symbolic sizes. A condition holds only where that is certain.
 
 use super::axes;
+use super::effects;
 use super::pattern::Binding;
 use super::read::split_top;
 use super::shape;
@@ -41,6 +42,20 @@ pub(crate) enum Side {
     Is(String, OpKind),
     /// `@centred(?p, ?k, ?d)`: pads that a kernel with these dilations reaches as far on each side, from its middle.
     Centred(String, String, String),
+    /// `@wider(?a, ?b)`: every value of the first element type is one of the second.
+    Wider(String, String),
+    /// `@only($v, group)`, `@zero($l, transA)`: the attribute is 1, or 0.
+    Attribute(String, String, i64),
+    /// `@absorbs($u, $w)`: the first maps every value of the second to itself.
+    Absorbs(String, String),
+    /// `@undoes($r, $s)`: one adds the axes that the other drops.
+    Undoes(String, String),
+    /// `@even($a, $c)`: the average counts no padding, or the operation keeps zeros.
+    Even(String, String),
+    /// `@ordered($k)`: the operator keeps elements and their order where it keeps the shape.
+    Ordered(String),
+    /// `@nothing($k, x)`: by its attributes the operator gives back x.
+    Nothing(String, String),
     /// `@leading(m, x)`: the movement leaves the last axis of x alone.
     Leading(String, String),
     /// `@batch(l, x, w, a)`: the operator treats what x has at each place along axis a by itself.
@@ -50,6 +65,7 @@ pub(crate) enum Side {
 pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
     let scope = binding.scope(world);
     let shape = |name: &str| binding.terms.get(name).map(|id| world.shape(*id));
+    let operator = |name: &str| binding.heads.get(name).and_then(Head::application);
     let list = |name: &str| match scope.variable(name) {
         Some(SymVal::List(list)) => Some(list),
         _ => None,
@@ -104,7 +120,7 @@ pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
             let positive = |d: &Dim| world.facts.is_at_least_zero(&d.sub(&Dim::Known(1)));
             s.iter().all(positive) && product(dims) == product(&s)
         }),
-        Side::Is(l, kind) => binding.heads.get(l).and_then(Head::application).map(|a| a.kind == *kind),
+        Side::Is(l, kind) => operator(l).map(|a| a.kind == *kind),
         Side::Centred(p, k, d) => list(p).zip(list(k)).zip(list(d)).map(|((p, k), d)| {
             let two = Dim::Known(2);
             let reach = |i: usize| {
@@ -118,13 +134,22 @@ pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
                 && p.len() == 2 * k.len()
                 && p.iter().enumerate().all(|(i, pad)| reach(i % k.len()).is_some_and(|r| r == *pad))
         }),
+        Side::Wider(a, b) => {
+            let number = |name: &String| scope.variable(name)?.num()?.known();
+            number(a).zip(number(b)).map(|(a, b)| axes::holds_all(a, b))
+        }
+        Side::Attribute(v, attr, wanted) => operator(v).and_then(|a| a.int(attr)).map(|value| value == *wanted),
+        Side::Absorbs(u, w) => operator(u).zip(operator(w)).map(|(u, w)| effects::absorbs(u, w)),
+        Side::Undoes(r, s) => operator(r).zip(operator(s)).map(|(r, s)| effects::undoes(r, s)),
+        Side::Even(a, c) => operator(a).zip(operator(c)).map(|(a, c)| effects::is_even(a, c)),
+        Side::Ordered(k) => operator(k).map(|k| effects::is_ordered(k.kind)),
+        Side::Nothing(k, x) => operator(k).zip(shape(x)).map(|(k, x)| effects::does_nothing(k, x, &world.facts)),
         Side::Leading(m, x) => {
-            let movement = binding.heads.get(m).and_then(Head::application);
+            let movement = operator(m);
             movement.zip(shape(x)).map(|(m, x)| axes::is_leading(m, x, &world.facts))
         }
         Side::Batch(l, x, w, axis) => {
-            let operator = binding.heads.get(l).and_then(Head::application);
-            let operands = operator.zip(shape(x)).zip(shape(w)).zip(scope.int(axis));
+            let operands = operator(l).zip(shape(x)).zip(shape(w)).zip(scope.int(axis));
             operands.map(|(((l, x), w), axis)| axes::is_batch(l, x, w, &axis, &world.facts))
         }
     };
@@ -182,6 +207,14 @@ pub(crate) fn parse_side(text: &str) -> Result<Side, String> {
             Side::Is(variable(0)?, kind)
         }
         "centred" => Side::Centred(variable(0)?, variable(1)?, variable(2)?),
+        "wider" => Side::Wider(variable(0)?, variable(1)?),
+        "only" => Side::Attribute(variable(0)?, variable(1)?, 1),
+        "zero" => Side::Attribute(variable(0)?, variable(1)?, 0),
+        "absorbs" => Side::Absorbs(variable(0)?, variable(1)?),
+        "undoes" => Side::Undoes(variable(0)?, variable(1)?),
+        "even" => Side::Even(variable(0)?, variable(1)?),
+        "ordered" => Side::Ordered(variable(0)?),
+        "nothing" => Side::Nothing(variable(0)?, variable(1)?),
         "leading" => Side::Leading(variable(0)?, variable(1)?),
         "batch" => Side::Batch(variable(0)?, variable(1)?, variable(2)?, expr(3)?),
         _ => return Err(format!("unknown condition @{name}")),

@@ -20,6 +20,14 @@ pub(super) fn demands(world: &World, term: TermId, facts: &mut Facts) {
         }
     };
     match a.kind {
+        Add | Sub | Mul | Div => {
+            for slot in 0..2 {
+                let rank = result.known_rank().unwrap_or(2);
+                for (k, x) in (1..=rank).filter_map(|k| Some((k, shape(slot)?))) {
+                    facts.cover(&result.counted_from_end(k, &world.facts), &x.counted_from_end(k, &world.facts));
+                }
+            }
+        }
         Conv => {
             let axis = |slot: usize, axis: usize| shape(slot).and_then(|s| s.counted_from_start(axis, &world.facts));
             if let Some(group) = a.num("group") {

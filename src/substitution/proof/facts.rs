@@ -16,6 +16,8 @@ pub(crate) struct Facts {
     solved: BTreeMap<String, Dim>,
     /// Names of shapes, with others that are the same shape.
     shapes: BTreeMap<Arc<str>, Arc<str>>,
+    /// What names of variables are at least.
+    least: BTreeMap<String, i64>,
     /// Expressions that are 0 or more.
     nonnegative: Vec<Dim>,
     /// Expressions that are not 0.
@@ -73,6 +75,19 @@ impl Facts {
         self.shapes.get(name).unwrap_or(name).clone()
     }
 
+    /// Puts what is solved into everything else that is known.
+    pub fn settle(&mut self) {
+        let solved = std::mem::take(&mut self.solved);
+        let normal = |dim: &mut Dim| *dim = dim.substitute(&solved);
+        self.nonnegative.iter_mut().chain(&mut self.nonzero).for_each(normal);
+        let pairs = self.covers.iter_mut().chain(&mut self.exact);
+        pairs.for_each(|(a, b)| [a, b].into_iter().for_each(normal));
+        self.solved = solved;
+        let mut literal = std::mem::take(&mut self.literal);
+        literal.iter_mut().for_each(|(_, a, b)| (*a, *b) = (a.normal(self), b.normal(self)));
+        self.literal = literal;
+    }
+
     /// Takes in that what is so of member i, whatever i, is so of the first.
     pub fn specialise(&mut self) {
         let first = |dim: &Dim| {
@@ -88,6 +103,11 @@ impl Facts {
     pub fn at_least_zero(&mut self, dim: &Dim) {
         let dim = self.normal(dim);
         if dim.known().is_none() && !self.nonnegative.contains(&dim) {
+            if let Some(name) = dim.symbols().into_iter().next()
+                && let Some(offset) = dim.sub(&Dim::symbol(&name)).known()
+            {
+                self.least.insert(name, -offset);
+            }
             self.nonnegative.push(dim);
         }
     }
@@ -118,7 +138,7 @@ impl Facts {
 
     /// Whether it was taken in that the second dimension is 1 or the first.
     pub fn known_covers(&self, large: &Dim, small: &Dim) -> bool {
-        self.covers.iter().any(|(a, b)| self.normal(a) == *large && self.normal(b) == *small)
+        self.covers.iter().any(|(a, b)| a == large && b == small)
     }
 
     /// Takes in that a quotient is exact.
@@ -139,7 +159,7 @@ impl Facts {
 
     /// Whether this very comparison was taken in.
     pub fn is_literal(&self, comparison: Comparison, a: &SymVal, b: &SymVal) -> bool {
-        self.literal.iter().any(|(c, x, y)| *c == comparison && x.normal(self) == *a && y.normal(self) == *b)
+        self.literal.iter().any(|(c, x, y)| *c == comparison && x == a && y == b)
     }
 
     /// Whether a quotient is known to be exact.
@@ -147,18 +167,34 @@ impl Facts {
         if *divisor == Dim::Known(0) {
             return false;
         }
-        let pair = |(a, b): &(Dim, Dim)| self.normal(a) == *dividend && self.normal(b) == *divisor;
-        dividend.exact_div(divisor).is_some() || self.exact.iter().any(pair)
+        dividend.exact_div(divisor).is_some() || self.exact.iter().any(|(a, b)| a == dividend && b == divisor)
     }
 
     /// Whether a size is certainly 0 or more.
     pub fn is_at_least_zero(&self, dim: &Dim) -> bool {
         let dim = self.normal(dim);
-        if surely_at_least_zero(&dim) {
+        if self.surely_at_least_zero(&dim) {
             return true;
         }
-        let rest = |fact: &Dim| surely_at_least_zero(&dim.sub(&self.normal(fact)));
+        let rest = |fact: &Dim| self.surely_at_least_zero(&dim.sub(fact));
         self.nonnegative.iter().any(rest)
+    }
+
+    /// Whether a polynomial has only positive coefficients once each name is counted from its least value.
+    fn surely_at_least_zero(&self, dim: &Dim) -> bool {
+        if let Dim::Known(n) = dim {
+            return *n >= 0;
+        }
+        let mut shifted = BTreeMap::new();
+        for name in dim.symbols() {
+            let Some(least) = least(&name).or_else(|| self.least.get(&name).copied()) else { return false };
+            shifted.insert(name.clone(), Dim::symbol(&name).add(&Dim::Known(least)));
+        }
+        // Grows with every name, since coefficients and joins are positive; so the least value is the one at the bounds.
+        let shifted = dim.substitute(&shifted);
+        let zeros = shifted.symbols().into_iter().map(|name| (name, 0)).collect();
+        let grows = shifted.add(&Dim::Known(1)).is_positive();
+        grows && shifted.bind(&zeros).known().is_some_and(|n| n >= 0)
     }
 
     /// Whether a size is certainly not 0.
@@ -166,10 +202,7 @@ impl Facts {
         let dim = self.normal(dim);
         let negated = dim.mul(&Dim::Known(-1));
         let one = Dim::Known(1);
-        let same = |fact: &Dim| {
-            let fact = self.normal(fact);
-            fact == dim || fact == negated
-        };
+        let same = |fact: &Dim| *fact == dim || *fact == negated;
         self.is_at_least_zero(&dim.sub(&one))
             || self.is_at_least_zero(&negated.sub(&one))
             || self.nonzero.iter().any(same)
@@ -190,21 +223,4 @@ fn least(name: &str) -> Option<i64> {
         _ if group::is_positive(name) => Some(1),
         _ => None,
     }
-}
-
-/// Whether a polynomial has only positive coefficients once each name is counted from its least value.
-fn surely_at_least_zero(dim: &Dim) -> bool {
-    if let Dim::Known(n) = dim {
-        return *n >= 0;
-    }
-    let mut shifted = BTreeMap::new();
-    for name in dim.symbols() {
-        let Some(least) = least(&name) else { return false };
-        shifted.insert(name.clone(), Dim::symbol(&name).add(&Dim::Known(least)));
-    }
-    // Grows with every name, since coefficients and joins are positive; so the least value is the one at the bounds.
-    let shifted = dim.substitute(&shifted);
-    let zeros = shifted.symbols().into_iter().map(|name| (name, 0)).collect();
-    let grows = shifted.add(&Dim::Known(1)).is_positive();
-    grows && shifted.bind(&zeros).known().is_some_and(|n| n >= 0)
 }

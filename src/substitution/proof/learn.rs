@@ -15,10 +15,11 @@ use crate::rewrite::{Arithmetic, AttrPattern, Comparison, Condition, Expr, Opera
 const AXES: usize = 6;
 
 /// What a well-typed source and the conditions imply, beyond what was known.
-pub(super) fn learn(rule: &Rule, world: &World, binding: &Binding) -> Facts {
+pub(super) fn learn(rule: &Rule, world: &World, binding: &Binding, demanded: bool) -> Facts {
     let mut facts = world.facts.clone();
     let form = binding.form;
-    for node in &rule.source.nodes {
+    // Conditions go before what operators demand: shapes are simpler once it is known what broadcasts to what.
+    for node in rule.source.nodes.iter().filter(|_| demanded) {
         let members = if node.repeated { form.members() } else { &[Member::Last] };
         for &member in members {
             let key = node.outputs.first().and_then(|output| group::result_key(output, member));
@@ -47,6 +48,7 @@ pub(super) fn learn(rule: &Rule, world: &World, binding: &Binding) -> Facts {
         exprs.for_each(|expr| learn_quotients(&scope, expr, &mut facts));
     }
     facts.specialise();
+    facts.settle();
     facts
 }
 

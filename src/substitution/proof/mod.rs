@@ -6,8 +6,10 @@ pub(crate) mod check;
 pub(crate) mod class;
 mod condition;
 mod demands;
+mod effects;
 mod eval;
 mod facts;
+mod functions;
 mod group;
 mod learn;
 mod narrate;
@@ -20,6 +22,7 @@ pub(crate) mod statement;
 pub(crate) mod term;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::collections::BTreeMap;
 use std::fmt;

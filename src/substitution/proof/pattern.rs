@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use super::class::{Class, Over};
 use super::eval::Scope;
+use super::functions::Function;
 use super::group::{Form, Member};
-use super::term::{Application, Head, SymVal, TermId, World, dim_text};
-use crate::graph::{Dim, OpKind};
+use super::term::{Application, Head, SymVal, TermId, World};
+use crate::graph::OpKind;
 use crate::rewrite::Expr;
-use crate::substitution::expr::parse_expr;
 
 /// A term with variables.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,19 +55,6 @@ pub(crate) enum AttrValue {
     Computed(Expr),
     /// A function of lists.
     Function(Function, Vec<String>),
-}
-
-/// Functions that the rule language lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Function {
-    /// `@compose(?p, ?q)`: the list of `?p[?q[i]]`.
-    Compose,
-    /// `@dims(x)`: the dimensions of a value.
-    Dims,
-    /// `@column(e, k)`: e followed by k ones.
-    Column,
-    /// `@joined(?s, ?t)`: two lists that differ in their first entries, with the sum of these.
-    Joined,
 }
 
 /// What variables stand for.
@@ -193,40 +180,6 @@ pub(crate) fn attr_value(world: &World, value: &AttrValue, binding: &Binding) ->
         AttrValue::Literal(value) => Some(value.clone()),
         AttrValue::Variable(name) => scope.variable(name),
         AttrValue::Computed(expr) => scope.eval(expr),
-        AttrValue::Function(Function::Compose, args) => {
-            let (p, q) = (scope.variable(args[0].strip_prefix('?')?)?, scope.variable(args[1].strip_prefix('?')?)?);
-            match (&p, &q) {
-                (SymVal::List(p_list), SymVal::List(q_list)) if p_list.len() != q_list.len() => None,
-                (SymVal::List(p_list), SymVal::List(q_list)) => {
-                    let entry = |at: &Dim| match at.known().and_then(|at| usize::try_from(at).ok()) {
-                        Some(at) => p_list.get(at).cloned(),
-                        None => Some(Dim::symbol(&format!("{p}[{}]", dim_text(at)))),
-                    };
-                    q_list.iter().map(entry).collect::<Option<_>>().map(SymVal::List)
-                }
-                _ => Some(SymVal::Opaque(format!("@compose({p}, {q})"))),
-            }
-        }
-        AttrValue::Function(Function::Joined, args) => {
-            let list = |at: usize| scope.variable(args[at].strip_prefix('?')?)?.list().map(<[Dim]>::to_vec);
-            let (mut s, t) = (list(0)?, list(1)?);
-            let same = s.len() == t.len() && s.iter().zip(&t).skip(1).all(|(a, b)| a == b);
-            let first = s.first_mut().filter(|_| same)?;
-            *first = first.add(t.first()?);
-            Some(SymVal::List(s))
-        }
-        AttrValue::Function(Function::Dims, args) => {
-            let dims = world.shape(*binding.terms.get(&args[0])?).dims()?;
-            Some(SymVal::List(dims.to_vec()))
-        }
-        AttrValue::Function(Function::Column, args) => {
-            let first = scope.int(&parse_expr(&args[0]).ok()?)?;
-            let ones = scope.int(&parse_expr(&args[1]).ok()?)?;
-            let Some(ones) = ones.known() else {
-                return Some(SymVal::Opaque(format!("@column({}, {})", dim_text(&first), dim_text(&ones))));
-            };
-            let ones = std::iter::repeat_n(Dim::Known(1), usize::try_from(ones).ok()?);
-            Some(SymVal::List(std::iter::once(first).chain(ones).collect()))
-        }
+        AttrValue::Function(function, args) => function.value(world, args, binding),
     }
 }

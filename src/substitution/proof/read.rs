@@ -1,7 +1,8 @@
 //! Reading terms with variables from text.
 
 use super::class::{Class, Over};
-use super::pattern::{Apply, AttrValue, Function, Pattern, PatternOp};
+use super::functions::Function;
+use super::pattern::{Apply, AttrValue, Pattern, PatternOp};
 use super::term::SymVal;
 use crate::graph::{Attr, Dim, OpKind};
 use crate::ops;
@@ -22,13 +23,7 @@ pub(crate) fn parse_value(text: &str) -> Result<AttrValue, String> {
     if let Some(call) = text.strip_prefix('@') {
         let (name, args) = call.strip_suffix(')').and_then(|c| c.split_once('(')).ok_or("expected @name(…)")?;
         let args: Vec<String> = split_top(args).into_iter().map(str::to_owned).collect();
-        let (function, count) = match name {
-            "compose" => (Function::Compose, 2),
-            "dims" => (Function::Dims, 1),
-            "column" => (Function::Column, 2),
-            "joined" => (Function::Joined, 2),
-            _ => return Err(format!("unknown function @{name}")),
-        };
+        let (function, count) = Function::of(name).ok_or_else(|| format!("unknown function @{name}"))?;
         if args.len() != count {
             return Err(format!("@{name} has {count} arguments"));
         }

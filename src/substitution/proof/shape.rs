@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::facts::Facts;
 use super::group;
-use super::term::{Application, Head, TermId, World};
+use super::term::{Application, Head, SymVal, TermId, World};
+use super::window::Window;
 use crate::graph::{Dim, OpKind};
 
 /// A shape.
@@ -179,6 +180,13 @@ pub(crate) fn broadcasts(from: &Shape, to: &Shape, facts: &Facts) -> bool {
     if plainly(from, to, facts) {
         return true;
     }
+    if let Shape::Open(open) = from
+        && let Base::Joined(parts) = &open.base
+        && open.tail.is_empty()
+    {
+        // Parts of a joined shape are not joined themselves.
+        return parts.iter().all(|part| part != from && broadcasts(part, to, facts));
+    }
     facts.known_broadcasts().any(|(a, b)| plainly(from, a, facts) && plainly(b, to, facts))
 }
 
@@ -321,6 +329,13 @@ fn derived(world: &World, a: &Application, args: &[TermId]) -> Option<Shape> {
             let spatial = window.sizes(x.get(2..)?, w.get(2..)?, facts)?;
             Shape::Ranked([x[0].clone(), w[0].clone()].into_iter().chain(spatial).collect())
         }
+        ConvTranspose => {
+            let (x, w) = (arg(0)?.dims()?, arg(1)?.dims()?);
+            let window = Window { strides: a.list("strides")?, pads: a.list("pads")?, dilations: a.list("dilations")? };
+            let spatial = window.spread(x.get(2..)?, w.get(2..)?, a.list("output_padding")?, facts)?;
+            Shape::Ranked([x[0].clone(), w.get(1)?.mul(a.num("group")?)].into_iter().chain(spatial).collect())
+        }
+        Einsum => return einsum(a, args, world),
         MaxPool | AveragePool if a.int("ceil_mode") == Some(0) => {
             let x = arg(0)?.dims()?;
             let window = Window { strides: a.list("strides")?, pads: a.list("pads")?, dilations: a.list("dilations")? };
@@ -451,6 +466,22 @@ fn all(world: &World, a: &Application, args: &[TermId]) -> Option<Shape> {
     }
 }
 
+/// The shape of an Einsum whose equation names every axis by a letter.
+fn einsum(a: &Application, args: &[TermId], world: &World) -> Option<Shape> {
+    let SymVal::Fixed(crate::graph::Attr::Str(equation)) = a.attr("equation")? else { return None };
+    let (operands, output) = equation.split_once("->")?;
+    let operands: Vec<&str> = operands.split(',').collect();
+    let letters = |text: &str| text.bytes().all(|c| c.is_ascii_alphabetic());
+    if operands.len() != args.len() || !operands.iter().all(|o| letters(o)) || !letters(output) {
+        return None;
+    }
+    let size = |letter: char| {
+        let found = operands.iter().zip(args).find_map(|(o, x)| Some((o.find(letter)?, x)));
+        found.and_then(|(at, x)| world.shape(*x).dims()?.get(at).cloned())
+    };
+    output.chars().map(size).collect::<Option<_>>().map(Shape::Ranked)
+}
+
 fn product(x: &Shape, w: &Shape, facts: &Facts) -> Option<Shape> {
     let two = Dim::Known(2);
     let at_least = |shape: &Shape| facts.is_at_least_zero(&shape.rank().sub(&two));
@@ -472,26 +503,6 @@ fn product(x: &Shape, w: &Shape, facts: &Facts) -> Option<Shape> {
             Some(with_tail(&batch, vec![x.counted_from_end(2, facts), w.counted_from_end(1, facts)]))
         }
         _ => None,
-    }
-}
-
-/// Strides, pads and dilations of a window.
-struct Window<'a> {
-    strides: &'a [Dim],
-    pads: &'a [Dim],
-    dilations: &'a [Dim],
-}
-
-impl Window<'_> {
-    fn sizes(&self, x: &[Dim], kernel: &[Dim], facts: &Facts) -> Option<Vec<Dim>> {
-        let rank = x.len();
-        let dilation = |i: usize| self.dilations.get(i).cloned();
-        let size = |i: usize| {
-            let reach = dilation(i)?.mul(&kernel.get(i)?.sub(&Dim::Known(1)));
-            let room = x[i].add(self.pads.get(i)?).add(self.pads.get(i + rank)?).sub(&reach).sub(&Dim::Known(1));
-            Some(facts.normal(&room.floor_div(self.strides.get(i)?)?.add(&Dim::Known(1))))
-        };
-        (0..rank).map(size).collect()
     }
 }
 

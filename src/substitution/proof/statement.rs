@@ -14,7 +14,7 @@ use super::term::{TermId, World};
 use crate::rewrite::{Arity, Condition, Operand, Rule};
 
 /// Passes over the source; each may solve sizes that the next one builds on.
-const PASSES: usize = 5;
+const PASSES: usize = 6;
 
 /// A rule with some of its optional inputs left out, in one form.
 pub(crate) struct Statement {
@@ -86,8 +86,8 @@ impl Statement {
             add_inputs(rule, absent, &mut world, &mut binding);
             let results = Sides { rule, world: &mut world, binding: &mut binding, named: true }.source()?;
             binding.terms.extend(results);
-            let learned = learn(rule, &world, &binding);
-            let settled = learned == facts;
+            let learned = learn(rule, &world, &binding, pass > 1);
+            let settled = pass > 1 && learned == facts;
             facts = learned;
             if settled || pass == PASSES {
                 break (world, binding);

@@ -171,7 +171,6 @@ struct Node {
     head: Head,
     args: Vec<TermId>,
     shape: Shape,
-    digest: String,
 }
 
 /// Terms with their shapes, under what is known of sizes.
@@ -293,9 +292,7 @@ impl World {
         }
         let shape = shape(self);
         let id = TermId(u32::try_from(self.nodes.len()).expect("fewer than 2^32 terms"));
-        let args: Vec<&str> = key.1.iter().map(|arg| self.digest(*arg)).collect();
-        let digest = blake3::hash(format!("{:?} {}", key.0, args.join(" ")).as_bytes()).to_hex()[..32].to_owned();
-        self.nodes.push(Node { head: key.0.clone(), args: key.1.clone(), shape, digest });
+        self.nodes.push(Node { head: key.0.clone(), args: key.1.clone(), shape });
         self.index.insert(key, id);
         id
     }
@@ -378,11 +375,6 @@ impl World {
                 out.push_str(&attrs_text(a));
             }
         }
-    }
-
-    /// A name for a term that says all that it is, whatever the world.
-    pub fn digest(&self, id: TermId) -> &str {
-        &self.nodes[id.0 as usize].digest
     }
 }
 

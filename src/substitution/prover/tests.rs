@@ -3,7 +3,10 @@
 use super::*;
 use crate::graph::{Attr, splitmix64};
 use crate::rewrite::{AttrPattern, RuleNode};
-use crate::substitution::{Library, Status};
+use crate::substitution::expr::condition_text;
+use crate::substitution::proof::Step;
+use crate::substitution::{Library, Status, Substitution};
+use rayon::prelude::*;
 
 fn rule(name: &str) -> Rule {
     Library::starter().unwrap().find(name).unwrap().rule.clone()
@@ -120,54 +123,96 @@ fn mutant(rule: &Rule, draw: u64) -> Option<Rule> {
     (mutant != *rule).then_some(mutant)
 }
 
+/// Changes that are tried of rules, and of steps of proofs.
+const MUTANTS: usize = 10_000;
+
+/// The rules of the library that are proved.
+fn proved(library: &Library) -> Vec<&Substitution> {
+    library.substitutions.iter().filter(|s| s.verification.status == Status::Proved).collect()
+}
+
+/// Runs a trial for each number until there are [`MUTANTS`] of them that are of use; what those say that were accepted.
+/// `GRAPHOPT_MUTANTS=FOLDER` has them written to a file of this name there.
+fn accepted(name: &str, trial: impl Fn(u64) -> Option<Option<String>> + Sync + Send) -> Vec<String> {
+    let draws: Vec<Option<Option<String>>> = (0..2 * MUTANTS as u64).into_par_iter().map(trial).collect();
+    let tried: Vec<Option<String>> = draws.into_iter().flatten().take(MUTANTS).collect();
+    assert_eq!(tried.len(), MUTANTS, "too few mutants");
+    let accepted: Vec<String> = tried.into_iter().flatten().collect();
+    if let Some(folder) = std::env::var_os("GRAPHOPT_MUTANTS") {
+        let mut lines = accepted.clone();
+        lines.sort();
+        lines.dedup();
+        let text = format!("{MUTANTS} mutants, {} accepted\n{}\n", accepted.len(), lines.join("\n"));
+        std::fs::write(std::path::Path::new(&folder).join(name), text).unwrap();
+    }
+    accepted
+}
+
 /// No proof of a rule is taken for one of a mutated rule that differs from its source on an instance.
 #[test]
 fn mutated_rules_are_refused_unless_they_are_true() {
     let library = Library::starter().unwrap();
-    let proved: Vec<_> = library.substitutions.iter().filter(|s| s.verification.status == Status::Proved).collect();
-    assert!(proved.len() >= 200, "{} rules are proved", proved.len());
-    let (mut tried, mut accepted) = (0, 0);
-    for draw in 0..4_000u64 {
+    let proved = proved(&library);
+    assert!(proved.len() >= 400, "{} rules are proved", proved.len());
+    let accepted = accepted("mutated_rules.txt", |draw| {
         let random = splitmix64(5, draw);
         let substitution = proved[(random >> 40) as usize % proved.len()];
-        let Some(mutant) = mutant(&substitution.rule, random) else { continue };
-        tried += 1;
+        let mutant = mutant(&substitution.rule, random)?;
         let proof = Proof::from_lines(&substitution.verification.proof).unwrap();
         if check_proof(&mutant, &proof).is_err() {
-            continue;
+            return Some(None);
         }
-        accepted += 1;
         let settings = TrialSettings { instances: 8, attempts: 20_000, ..TrialSettings::default() };
         if let Err(TrialError::Differ { instance, .. }) = try_rule(&mutant, &settings) {
             panic!("accepted and false: {mutant:?} on {instance}");
         }
+        Some(Some(format!("{}: {}", mutant.name, change(&substitution.rule, &mutant))))
+    });
+    assert!(accepted.len() < MUTANTS / 4, "{} of {MUTANTS} mutants accepted", accepted.len());
+}
+
+/// What was changed.
+fn change(rule: &Rule, mutant: &Rule) -> String {
+    if rule.conditions != mutant.conditions {
+        let dropped = rule.conditions.iter().find(|c| !mutant.conditions.contains(c));
+        return dropped.map_or("a condition given twice".into(), |c| format!("without {}", condition_text(c)));
     }
-    assert!(tried > 1_000 && accepted < tried / 4, "{accepted} of {tried} mutants accepted");
+    let nodes = rule.target.nodes.iter().zip(&mutant.target.nodes).find(|(a, b)| a != b);
+    nodes.map_or(String::new(), |(a, b)| {
+        if a.inputs == b.inputs {
+            format!("{} with {:?} for {:?}", a.op, b.attrs, a.attrs)
+        } else {
+            let names =
+                |node: &RuleNode| node.inputs.iter().map(|o| o.name().unwrap_or("-")).collect::<Vec<_>>().join(", ");
+            format!("{}({}) for ({})", a.op, names(b), names(a))
+        }
+    })
 }
 
 /// A proof with a step changed is refused, or is still a proof of the same rule.
 #[test]
 fn mutated_steps_prove_nothing_else() {
     let library = Library::starter().unwrap();
-    let proved: Vec<_> = library.substitutions.iter().filter(|s| s.verification.status == Status::Proved).collect();
+    let proved = proved(&library);
     let names: Vec<&str> = crate::substitution::proof::axioms().iter().map(|a| a.name).collect();
-    let (mut tried, mut accepted) = (0, 0);
-    for draw in 0..4_000u64 {
+    let accepted = accepted("mutated_steps.txt", |draw| {
         let random = splitmix64(6, draw);
         let substitution = proved[(random >> 40) as usize % proved.len()];
         let mut proof = Proof::from_lines(&substitution.verification.proof).unwrap();
         let parts = proof.parts.len();
         let part = &mut proof.parts[(random >> 20) as usize % parts];
-        let Some(at) = ((random >> 8) as usize % 4096).checked_rem(part.steps.len()) else { continue };
+        let at = ((random >> 8) as usize % 4096).checked_rem(part.steps.len())?;
+        let before = part.steps[at].to_string();
         match random % 4 {
             0 => part.steps[at].backwards ^= true,
             1 => part.steps[at].axiom = names[(random >> 30) as usize % names.len()].to_owned(),
             2 => part.steps[at].position.push((random >> 30) as usize % 3),
             _ => drop(part.steps.remove(at)),
         }
-        tried += 1;
-        accepted += usize::from(check_proof(&substitution.rule, &proof).is_ok());
-    }
+        let after = part.steps.get(at).map_or("nothing".into(), Step::to_string);
+        let accepted = check_proof(&substitution.rule, &proof).is_ok();
+        Some(accepted.then(|| format!("{}: {after} for {before}", substitution.rule.name)))
+    });
     // Turning a step of commutation round, or naming the axiom that it already names, changes nothing.
-    assert!(tried > 2_000 && accepted * 5 < tried, "{accepted} of {tried} changed proofs accepted");
+    assert!(accepted.len() * 5 < MUTANTS, "{} of {MUTANTS} changed proofs accepted", accepted.len());
 }
