@@ -324,6 +324,12 @@ impl Library {
         self.substitutions.iter().filter(|s| s.derived_from.is_empty()).map(|s| &s.rule)
     }
 
+    /// The rules with a proof alone, without those that are only tested.
+    pub fn proved_only(mut self) -> Library {
+        self.substitutions.retain(|s| s.verification.status == Status::Proved);
+        self
+    }
+
     /// The substitution whose rule has this name.
     pub fn find(&self, name: &str) -> Option<&Substitution> {
         self.substitutions.iter().find(|s| s.rule.name == name)

@@ -49,6 +49,8 @@ impl Facts {
             // An element of a list that is not known, at a place that is an expression.
             _ if name.starts_with('?') && name.contains("rank(") => 1,
             _ if name.starts_with("rank(") => 2,
+            // Sums stay, since they are known to be positive.
+            _ if group::is_positive(name) => 4,
             _ => 3,
         };
         solutions.sort_by_key(|(name, value)| (derived(name), value.known().is_none(), name.clone()));

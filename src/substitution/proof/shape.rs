@@ -459,9 +459,11 @@ fn all(world: &World, a: &Application, args: &[TermId]) -> Option<Shape> {
         OpKind::Concat => {
             let axis = a.num("axis")?;
             let k = axis_from_end(axis, &member.rank())?;
-            with_size(member, axis, group::sum(&member.counted_from_end(k, facts)), facts)
+            with_size(member, axis, facts.normal(&group::sum(&member.counted_from_end(k, facts))), facts)
         }
-        OpKind::BlockDiagonal => Some(Shape::Ranked(member.dims()?.iter().map(group::sum).collect())),
+        OpKind::BlockDiagonal => {
+            Some(Shape::Ranked(member.dims()?.iter().map(|d| facts.normal(&group::sum(d))).collect()))
+        }
         _ => None,
     }
 }

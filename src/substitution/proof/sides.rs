@@ -155,7 +155,8 @@ impl Sides<'_> {
         let mut first = whole;
         if form == Form::Next {
             let last = self.size(sizes, list, Member::Last).ok_or_else(|| unclear(node))?;
-            let sum = group::sum(&self.world.facts.normal(&any));
+            let facts = &self.world.facts;
+            let sum = facts.normal(&group::sum(&facts.normal(&any)));
             let two = SymVal::List(vec![sum, last]);
             let with = |attrs: &Attrs| attrs.iter().cloned().chain([("split", two.clone())]).collect();
             first = self.world.apply(node.op, with(&attrs), (0, 2), vec![whole], None);

@@ -81,6 +81,12 @@ impl fmt::Display for SymVal {
 /// A size in the syntax of the rule language.
 pub(crate) fn dim_text(dim: &Dim) -> String {
     let mut text = dim.to_string();
+    // The rule language has negative numbers, but no negative of a name.
+    if let Some(rest) = text.strip_prefix('-')
+        && !rest.starts_with(|c: char| c.is_ascii_digit())
+    {
+        text = format!("0 - {rest}");
+    }
     // Sizes print quotients as `floor((a)/(b))`, which the rule language writes `div(a, b)`.
     while let Some(start) = text.find("floor((") {
         let body = start + "floor((".len();

@@ -3,9 +3,9 @@
 use super::*;
 use crate::graph::{Attr, splitmix64};
 use crate::rewrite::{AttrPattern, RuleNode};
+use crate::substitution::Library;
 use crate::substitution::expr::condition_text;
 use crate::substitution::proof::Step;
-use crate::substitution::{Library, Status, Substitution};
 use rayon::prelude::*;
 
 fn rule(name: &str) -> Rule {
@@ -72,9 +72,7 @@ fn an_induction_has_both_its_parts_and_goes_forwards() {
 
 #[test]
 fn proofs_survive_being_written() {
-    let library = Library::starter().unwrap();
-    let proved = library.substitutions.iter().filter(|s| s.verification.status == Status::Proved);
-    for substitution in proved.take(60) {
+    for substitution in Library::starter().unwrap().proved_only().substitutions.iter().take(60) {
         let lines = &substitution.verification.proof;
         assert_eq!(Proof::from_lines(lines).unwrap().to_lines(), *lines, "{}", substitution.rule.name);
     }
@@ -126,11 +124,6 @@ fn mutant(rule: &Rule, draw: u64) -> Option<Rule> {
 /// Changes that are tried of rules, and of steps of proofs.
 const MUTANTS: usize = 10_000;
 
-/// The rules of the library that are proved.
-fn proved(library: &Library) -> Vec<&Substitution> {
-    library.substitutions.iter().filter(|s| s.verification.status == Status::Proved).collect()
-}
-
 /// Runs a trial for each number until there are [`MUTANTS`] of them that are of use; what those say that were accepted.
 /// `GRAPHOPT_MUTANTS=FOLDER` has them written to a file of this name there.
 fn accepted(name: &str, trial: impl Fn(u64) -> Option<Option<String>> + Sync + Send) -> Vec<String> {
@@ -151,12 +144,11 @@ fn accepted(name: &str, trial: impl Fn(u64) -> Option<Option<String>> + Sync + S
 /// No proof of a rule is taken for one of a mutated rule that differs from its source on an instance.
 #[test]
 fn mutated_rules_are_refused_unless_they_are_true() {
-    let library = Library::starter().unwrap();
-    let proved = proved(&library);
+    let proved = Library::starter().unwrap().proved_only().substitutions;
     assert!(proved.len() >= 400, "{} rules are proved", proved.len());
     let accepted = accepted("mutated_rules.txt", |draw| {
         let random = splitmix64(5, draw);
-        let substitution = proved[(random >> 40) as usize % proved.len()];
+        let substitution = &proved[(random >> 40) as usize % proved.len()];
         let mutant = mutant(&substitution.rule, random)?;
         let proof = Proof::from_lines(&substitution.verification.proof).unwrap();
         if check_proof(&mutant, &proof).is_err() {
@@ -192,12 +184,11 @@ fn change(rule: &Rule, mutant: &Rule) -> String {
 /// A proof with a step changed is refused, or is still a proof of the same rule.
 #[test]
 fn mutated_steps_prove_nothing_else() {
-    let library = Library::starter().unwrap();
-    let proved = proved(&library);
+    let proved = Library::starter().unwrap().proved_only().substitutions;
     let names: Vec<&str> = crate::substitution::proof::axioms().iter().map(|a| a.name).collect();
     let accepted = accepted("mutated_steps.txt", |draw| {
         let random = splitmix64(6, draw);
-        let substitution = proved[(random >> 40) as usize % proved.len()];
+        let substitution = &proved[(random >> 40) as usize % proved.len()];
         let mut proof = Proof::from_lines(&substitution.verification.proof).unwrap();
         let parts = proof.parts.len();
         let part = &mut proof.parts[(random >> 20) as usize % parts];
