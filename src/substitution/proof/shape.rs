@@ -238,9 +238,11 @@ pub(crate) fn of(world: &World, head: &Head, args: &[TermId], name: Option<&str>
     };
     known.unwrap_or_else(|| {
         let text = || {
-            // Equal operators on operands of equal shapes have results of equal shapes.
+            // Equal operators on operands of equal shapes have results of equal shapes, unless they read sizes from values.
+            let reads = matches!(a.kind, OpKind::ConstantOfShape | OpKind::Range | OpKind::Resize | OpKind::TopK);
+            let values = args.iter().filter(|_| reads).map(|t| world.text(*t)).collect::<Vec<_>>();
             let args: Vec<&Shape> = args.iter().map(|t| world.shape(*t)).collect();
-            let text = format!("{a:?} {args:?}");
+            let text = format!("{a:?} {args:?} {values:?}");
             let name = format!("_{}", &blake3::hash(text.as_bytes()).to_hex()[..32]);
             if matches!(head, Head::Apply(_)) { name } else { group::member(&name) }
         };
