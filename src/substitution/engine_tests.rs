@@ -8,8 +8,7 @@ use rayon::prelude::*;
 
 use super::instance::{Instance, Value, known_shape};
 use super::random::Random;
-use super::tests::starter_files;
-use super::{Ids, Library};
+use super::tests::starter_rules;
 use crate::graph::{DType, Graph, Node, NodeId, Op, Tensor, ValueRef};
 use crate::ops::{self, Array};
 use crate::rewrite::{Arity, Index, Operand, Patch, Rule, RuleSet, Scorer};
@@ -175,13 +174,7 @@ fn matched(rule: &Rule) -> Result<(usize, usize), String> {
 
 #[test]
 fn every_rule_is_found_by_the_engine_and_keeps_what_is_computed() {
-    let only = std::env::var("GRAPHOPT_RULE").ok();
-    let mut rules = Vec::new();
-    for (path, text) in starter_files() {
-        let library = Library::parse(&path.display().to_string(), text.as_bytes(), Ids::Computed).unwrap();
-        rules.extend(library.substitutions.into_iter().map(|s| s.rule));
-    }
-    rules.retain(|rule| only.as_ref().is_none_or(|only| rule.name.contains(only)));
+    let rules = starter_rules();
     let failed: Vec<String> = rules
         .par_iter()
         .filter_map(|rule| match matched(rule) {

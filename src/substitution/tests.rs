@@ -269,9 +269,21 @@ fn a_library_has_each_rule_and_name_once() {
 }
 
 /// The files as they are on disk: editing a rule needs no compilation.
-pub(super) fn starter_files() -> Vec<(std::path::PathBuf, String)> {
+fn starter_files() -> Vec<(std::path::PathBuf, String)> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("substitutions");
     STARTER.iter().map(|(file, _)| (folder.join(file), std::fs::read_to_string(folder.join(file)).unwrap())).collect()
+}
+
+/// The rules of the files; with `GRAPHOPT_RULE=part` only those whose name has that part.
+pub(super) fn starter_rules() -> Vec<crate::rewrite::Rule> {
+    let only = std::env::var("GRAPHOPT_RULE").ok();
+    let mut rules = Vec::new();
+    for (path, text) in starter_files() {
+        let library = Library::parse(&path.display().to_string(), text.as_bytes(), Ids::Computed).unwrap();
+        rules.extend(library.substitutions.into_iter().map(|s| s.rule));
+    }
+    rules.retain(|rule| only.as_ref().is_none_or(|only| rule.name.contains(only)));
+    rules
 }
 
 /// With `GRAPHOPT_BLESS=1` this rewrites the files of the starter library in their proper layout, with ids computed.
@@ -296,13 +308,7 @@ fn the_starter_library_is_laid_out_as_it_would_be_written() {
 
 #[test]
 fn every_rule_of_the_starter_library_holds_on_random_instances() {
-    let only = std::env::var("GRAPHOPT_RULE").ok();
-    let mut rules = Vec::new();
-    for (path, text) in starter_files() {
-        let library = Library::parse(&path.display().to_string(), text.as_bytes(), Ids::Computed).unwrap();
-        rules.extend(library.substitutions.into_iter().map(|s| s.rule));
-    }
-    rules.retain(|rule| only.as_ref().is_none_or(|only| rule.name.contains(only)));
+    let rules = starter_rules();
     let failed: Vec<String> = rules
         .par_iter()
         .filter_map(|rule| match try_rule(rule, &TrialSettings::default()) {

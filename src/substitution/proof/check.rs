@@ -33,6 +33,8 @@ pub(super) struct Taken<'a> {
     pub goal: &'a Goal,
     pub part: &'a Part,
     pub step: &'a Step,
+    /// Its position in the part.
+    pub number: usize,
     /// The term that is replaced.
     pub before: TermId,
     /// What it is replaced by.
@@ -95,7 +97,7 @@ fn check_part(
             why,
         })?;
         term = statement.world.replace(term, &step.position, after);
-        visit(&Taken { statement, goal, part, step, before, after, whole: term });
+        visit(&Taken { statement, goal, part, step, number, before, after, whole: term });
     }
     if term == target {
         return Ok(());

@@ -25,12 +25,9 @@ pub struct Narrated {
 /// The proof does not prove the rule.
 pub fn narrate(rule: &Rule, proof: &Proof) -> Result<Vec<Narrated>, ProofError> {
     let mut parts: Vec<Narrated> = Vec::new();
-    let mut last = None;
     replay(rule, proof, &mut |taken: &Taken<'_>| {
         let world = &taken.statement.world;
-        let part = std::ptr::from_ref(taken.part);
-        if last != Some(part) {
-            last = Some(part);
+        if taken.number == 0 {
             parts.push(Narrated {
                 absent: taken.part.absent.clone(),
                 output: taken.part.output,

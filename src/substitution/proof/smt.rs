@@ -21,12 +21,9 @@ pub fn smt_lib(rule: &Rule, proof: &Proof) -> Result<Vec<String>, ProofError> {
 
 fn problems(rule: &Rule, proof: &Proof) -> Result<Vec<Problem>, ProofError> {
     let mut problems: Vec<Problem> = Vec::new();
-    let mut last = None;
     replay(rule, proof, &mut |taken: &Taken<'_>| {
         let world = &taken.statement.world;
-        let part = std::ptr::from_ref(taken.part);
-        if last != Some(part) {
-            last = Some(part);
+        if taken.number == 0 {
             let mut problem = Problem::default();
             problem.goal = [problem.term(world, taken.goal.source), problem.term(world, taken.goal.target)];
             problems.push(problem);
