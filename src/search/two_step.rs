@@ -58,7 +58,7 @@ pub(super) fn descend_by_two(tree: &mut Tree<'_>, share: f64) -> Option<StopReas
         let two = neutral.into_iter().min_by(|a, b| change(a).total_cmp(&change(b)));
         let (one_us, two_us) = (one.as_ref().map_or(0.0, |c| c.score), two.as_ref().map_or(0.0, change));
         let first = if two_us < one_us - MIN_GAIN_US { two } else { one };
-        let Some(first) = first.filter(|_| one_us.min(two_us) < -MIN_GAIN_US) else { return None };
+        let (Some(first), true) = (first, one_us.min(two_us) < -MIN_GAIN_US) else { return None };
         let (before_us, base) = (tree.state().total_us(), all(tree));
         let here = tree.here();
         let mut entered = tree.enter(&first, None);

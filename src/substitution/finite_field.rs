@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use super::instance::{Instance, Misfit, Value, Values};
 use super::random::Random;
-use super::trial::{TrialError, TrialSettings, each_instance, sides};
+use super::trial::{Outputs, TrialError, TrialSettings, each_instance, sides};
 use crate::graph::DType;
 use crate::ops::{Array, Element};
 use crate::rewrite::Rule;
@@ -117,11 +117,7 @@ fn inputs<E: Element>(rule: &Rule, instance: &Instance, draw: &mut dyn FnMut() -
     inputs
 }
 
-fn evaluate<E: Element>(
-    rule: &Rule,
-    instance: &Instance,
-    inputs: Values<E>,
-) -> Result<(Vec<Value<E>>, Vec<Value<E>>), Misfit> {
+fn evaluate<E: Element>(rule: &Rule, instance: &Instance, inputs: Values<E>) -> Result<Outputs<E>, Misfit> {
     let values = instance.evaluate_source(rule, inputs)?;
     sides(rule, instance, &values)
 }

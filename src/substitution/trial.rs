@@ -150,12 +150,11 @@ pub(super) fn compare(rule: &Rule, instance: &Instance, tolerance: f64) -> Resul
     Ok(worst)
 }
 
+/// Outputs of the source and of the target.
+pub(super) type Outputs<E> = (Vec<Value<E>>, Vec<Value<E>>);
+
 /// The outputs of both sides, given all values of the source.
-pub(super) fn sides<E: Element>(
-    rule: &Rule,
-    instance: &Instance,
-    values: &Values<E>,
-) -> Result<(Vec<Value<E>>, Vec<Value<E>>), Misfit> {
+pub(super) fn sides<E: Element>(rule: &Rule, instance: &Instance, values: &Values<E>) -> Result<Outputs<E>, Misfit> {
     let target = evaluate_target(rule, instance, values)?;
     let (source, target) = (outputs(&rule.source, values)?, outputs(&rule.target, &target)?);
     if source.len() == target.len() { Ok((source, target)) } else { Err(Misfit("another number of outputs".into())) }
