@@ -17,6 +17,7 @@ pub mod runtime;
 
 pub mod cost;
 
+pub mod rl;
 pub mod search;
 
 pub mod zoo;
