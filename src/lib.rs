@@ -17,9 +17,10 @@ pub mod runtime;
 
 pub mod cost;
 
-pub mod rl;
 pub mod search;
 
 pub mod zoo;
+
+pub mod rl;
 
 pub mod cli;
