@@ -99,6 +99,16 @@ impl Index {
         self.entries.iter().flatten().flat_map(|e| e.candidates())
     }
 
+    /// The candidates anchored at a node, by rule.
+    pub fn candidates_at(&self, id: NodeId) -> impl Iterator<Item = &Arc<Candidate>> {
+        self.entries.get(id.index()).into_iter().flatten().flat_map(|e| e.candidates())
+    }
+
+    /// Nodes whose candidates may have changed since the mark; some more than once, some that do not exist any more.
+    pub fn renewed_since(&self, mark: IndexMark) -> impl Iterator<Item = NodeId> {
+        self.journal[mark.index..].iter().map(|(id, _)| *id)
+    }
+
     /// Applies a patch, cleans up, and brings the index up to date.
     pub fn apply(&mut self, graph: &mut Graph, patch: &Patch, scorer: &dyn Scorer) -> Applied {
         let before = IndexMark { graph: graph.mark(), index: self.journal.len(), readers: self.readers.mark() };

@@ -217,6 +217,35 @@ impl Patch {
         !graph.reaches(&users, &needs)
     }
 
+    /// The same, given where each node stands in some topological order: most are decided without a walk, and a walk goes no
+    /// further than the last node that is used.
+    pub fn is_acyclic_in(&self, graph: &Graph, position: &[u32]) -> bool {
+        if self.replacements.len() < 2 {
+            return true;
+        }
+        let at = |id: NodeId| position[id.index()];
+        let needs: SmallVec<[NodeId; 8]> = self.kept().map(|v| v.node).filter(|id| !graph.node(*id).constant).collect();
+        let Some(last) = needs.iter().map(|id| at(*id)).max() else { return true };
+        let users = self.replacements.iter().flat_map(|(old, _)| {
+            graph
+                .uses(old.node)
+                .filter(move |(value, user)| value == old && !self.dead.contains(user))
+                .map(|(_, user)| user)
+        });
+        let mut stack: SmallVec<[NodeId; 16]> = users.filter(|id| at(*id) <= last).collect();
+        let mut seen: SmallVec<[NodeId; 32]> = SmallVec::new();
+        while let Some(id) = stack.pop() {
+            if needs.contains(&id) {
+                return false;
+            }
+            if !seen.contains(&id) {
+                seen.push(id);
+                stack.extend(graph.uses(id).map(|(_, user)| user).filter(|id| at(*id) <= last));
+            }
+        }
+        true
+    }
+
     /// Bytes of the weights that folding the patch's constants would add.
     pub fn weight_bytes(&self) -> i64 {
         let feeds_work = |index: usize| {

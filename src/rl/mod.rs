@@ -1,3 +1,17 @@
 //! Learning to rewrite: the environment, what an agent sees of it, graph networks, and the agents that are trained on it.
 
+pub mod env;
+mod env_books;
+mod env_objective;
+mod env_sites;
+pub mod features;
+mod labels;
+pub mod neighbourhood;
 pub mod observation;
+mod rule_features;
+
+pub use env_objective::Objective;
+pub use rule_features::observe_rule;
+
+#[cfg(test)]
+mod env_tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cost::{self, CostModel};
-use crate::graph::{Graph, NodeId};
+use crate::graph::{Changes, Graph, NodeId};
 use crate::rewrite::{Candidate, CleanUp, Index, IndexMark, Patch, RuleSet, Scorer};
 
 use super::Step;
@@ -18,6 +18,7 @@ impl Scorer for PredictedChange<'_> {
 }
 
 /// A graph with its index of matches and its cost.
+#[derive(Clone)]
 pub struct State<'a> {
     graph: Graph,
     index: Index,
@@ -34,6 +35,8 @@ pub struct Saved {
     total_us: f64,
     /// What the clean-up after the rewrite did.
     pub clean_up: CleanUp,
+    /// What rewrite and clean-up changed.
+    pub changes: Changes,
 }
 
 impl<'a> State<'a> {
@@ -61,9 +64,34 @@ impl<'a> State<'a> {
         self.total_us
     }
 
+    /// Estimated time of a node in microseconds.
+    pub fn node_us(&self, id: NodeId) -> f64 {
+        self.costs[id.index()]
+    }
+
     /// All candidates, scored by predicted change in microseconds.
     pub fn candidates(&self) -> impl Iterator<Item = &Arc<Candidate>> {
         self.index.candidates()
+    }
+
+    /// The candidates anchored at a node.
+    pub fn candidates_at(&self, id: NodeId) -> impl Iterator<Item = &Arc<Candidate>> {
+        self.index.candidates_at(id)
+    }
+
+    /// Nodes whose candidates may have changed since an application.
+    pub fn renewed_since(&self, saved: &Saved) -> impl Iterator<Item = NodeId> {
+        self.index.renewed_since(saved.mark)
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        self.index.rules()
+    }
+
+    /// What estimates the costs.
+    pub fn model(&self) -> &'a dyn CostModel {
+        self.model
     }
 
     /// Applies a candidate.
@@ -78,7 +106,7 @@ impl<'a> State<'a> {
             costs.push((id, before));
             self.total_us += now - before;
         }
-        Saved { mark: applied.before, costs, total_us, clean_up: applied.clean_up }
+        Saved { mark: applied.before, costs, total_us, clean_up: applied.clean_up, changes: applied.changes }
     }
 
     /// Undoes the latest application that is not undone.
