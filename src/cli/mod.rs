@@ -18,6 +18,7 @@ mod picture;
 mod profile;
 mod report;
 mod terminal;
+mod train_agent;
 mod units;
 mod verify;
 
@@ -62,6 +63,7 @@ enum Command {
     Explain(explain::Explain),
     VerifySubstitutions(verify::VerifySubstitutions),
     GenSubstitutions(generate::GenSubstitutions),
+    TrainAgent(train_agent::TrainAgent),
 }
 
 /// How a run that went well ended.
@@ -93,6 +95,7 @@ fn run() -> u8 {
         Command::Explain(command) => command.run(),
         Command::VerifySubstitutions(command) => command.run(),
         Command::GenSubstitutions(command) => command.run(),
+        Command::TrainAgent(command) => command.run(),
     };
     match answer {
         Ok(Answer::Done) => 0,

@@ -87,6 +87,15 @@ impl RuleSet {
         self.patterns.push(pattern);
     }
 
+    /// 16 hexadecimal digits that differ between different sets.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for pattern in &self.patterns {
+            hasher.update(format!("{:?}", pattern.rule).as_bytes());
+        }
+        hasher.finalize().to_hex()[..16].to_owned()
+    }
+
     /// Number of rules.
     pub fn len(&self) -> usize {
         self.patterns.len()

@@ -13,5 +13,14 @@ mod rule_features;
 pub use env_objective::Objective;
 pub use rule_features::observe_rule;
 
+pub mod agent;
+pub mod checkpoint;
+pub mod curves;
 #[cfg(test)]
 mod env_tests;
+pub mod metrics;
+pub mod net;
+pub mod ppo;
+pub mod random;
+pub mod run;
+pub mod trainer;

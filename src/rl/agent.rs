@@ -1,0 +1,295 @@
+//! An agent: encoder and heads with their parameters, and how it chooses.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor, no_grad};
+
+use super::neighbourhood::Neighbourhoods;
+use super::net::batch::{Batch, Rows};
+use super::net::classes::ClassCache;
+use super::net::digest::Digest;
+use super::net::encoder::{Encoder, EncoderConfig, Global, HEADS};
+use super::net::parameters::Parameters;
+use super::net::policy::{Heads, Judgement};
+use super::observation::RuleObservation;
+use super::random::Random;
+
+/// What an agent is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// The graph network.
+    pub encoder: EncoderConfig,
+}
+
+/// Widths and rounds beyond these are refused: they come from files.
+const MOST: (usize, usize) = (1024, 16);
+
+impl AgentConfig {
+    /// That an agent can be made of it.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let EncoderConfig { width, rounds, .. } = self.encoder;
+        if width == 0 || width % HEADS != 0 || width > MOST.0 {
+            return Err(format!("width is {width}, and must be a multiple of {HEADS} from {HEADS} to {}", MOST.0));
+        }
+        if rounds == 0 || rounds > MOST.1 {
+            return Err(format!("rounds is {rounds}, and must be from 1 to {}", MOST.1));
+        }
+        Ok(())
+    }
+}
+
+/// An action, as a place in a digest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// End the episode.
+    Stop,
+    /// Apply a candidate.
+    Site {
+        /// Which of [`Digest::groups`].
+        group: u32,
+        /// Which of [`Digest::distinct`].
+        distinct: u32,
+        /// Which candidate of the observation.
+        site: u32,
+    },
+}
+
+/// What an agent does in one state, and what it thinks.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision {
+    /// What it does.
+    pub choice: Choice,
+    /// Log-probability of exactly that.
+    pub logprob: f32,
+    /// What it expects to gain from here.
+    pub value: f32,
+}
+
+/// How a choice is made of probabilities.
+#[derive(Debug)]
+pub enum Manner<'a> {
+    /// Drawn.
+    Sample(&'a mut Random),
+    /// The likeliest.
+    Greedy,
+}
+
+/// An agent.
+#[derive(Debug)]
+pub struct Agent {
+    /// What it is made of.
+    pub config: AgentConfig,
+    /// Its parameters.
+    pub parameters: Parameters,
+    encoder: Encoder,
+    heads: Heads,
+    cache: ClassCache,
+}
+
+impl Agent {
+    /// An agent that knows nothing.
+    pub fn new(config: AgentConfig, device: Device, seed: u64) -> Agent {
+        let parameters = Parameters::new(device, seed);
+        let encoder = Encoder::new(&parameters.root().sub("encoder"), config.encoder);
+        let heads = Heads::new(&parameters.root().sub("heads"), config.encoder.width);
+        Agent { config, parameters, encoder, heads, cache: ClassCache::default() }
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.parameters.device()
+    }
+
+    /// The parameters changed: embeddings that are kept hold no more.
+    pub fn refresh(&mut self) {
+        self.cache.clear();
+    }
+
+    /// Judges states with gradients: every distinct neighbourhood of the batch is computed once.
+    pub fn judge(&self, digests: &[&Digest], rules: &[RuleObservation], known: &Neighbourhoods) -> (Batch, Judgement) {
+        let global = self.config.encoder.global;
+        let (batch, rows) = Batch::new(digests, rules, known, global, false, self.device());
+        let (nodes, whole) = rows.encode(&self.encoder).expect("not by number");
+        let judgement = self.heads.judge(&batch, &nodes, whole.as_ref());
+        (batch, judgement)
+    }
+
+    /// Judges states without gradients: every neighbourhood is computed once, as long as the parameters stay.
+    pub fn judge_quickly(
+        &mut self,
+        digests: &[&Digest],
+        rules: &[RuleObservation],
+        known: &Neighbourhoods,
+    ) -> (Batch, Judgement) {
+        let device = self.device();
+        no_grad(|| {
+            let by_number = self.config.encoder.global == Global::Late;
+            let (batch, rows) = Batch::new(digests, rules, known, self.config.encoder.global, by_number, device);
+            let judgement = match &rows {
+                Rows::ByNumber => {
+                    let nodes = self.cache.encode(&self.encoder, known, device);
+                    self.heads.judge(&batch, nodes, None)
+                }
+                Rows::Classes(_) | Rows::Whole(_) => {
+                    let (nodes, whole) = rows.encode(&self.encoder).expect("not by number");
+                    self.heads.judge(&batch, &nodes, whole.as_ref())
+                }
+            };
+            (batch, judgement)
+        })
+    }
+
+    /// Judges states whose nodes are known by position with a network that has no global updates, each graph computed whole:
+    /// what [`Agent::judge`] computes once for each class. For comparison.
+    pub fn encode_plainly(&self, digests: &[&Digest], rules: &[RuleObservation], known: &Neighbourhoods) -> Judgement {
+        let (batch, rows) = Batch::new(digests, rules, known, Global::Full, false, self.device());
+        let Rows::Whole(union) = rows else { unreachable!("global updates need whole graphs") };
+        let base = self.encoder.base(&union.base);
+        let rounds = 0..self.config.encoder.rounds;
+        let nodes = rounds.fold(base, |tables, k| self.encoder.round(k, &tables, &union.wiring)).nodes;
+        self.heads.judge(&batch, &nodes, None)
+    }
+
+    /// Decides in each of several states.
+    pub fn decide(
+        &mut self,
+        digests: &[&Digest],
+        rules: &[RuleObservation],
+        known: &Neighbourhoods,
+        manner: &mut Manner<'_>,
+    ) -> Vec<Decision> {
+        let (batch, judgement) = self.judge_quickly(digests, rules, known);
+        let chances = Chances::of(&batch, &judgement);
+        (0..digests.len()).map(|graph| chances.decide(graph, digests[graph], manner)).collect()
+    }
+}
+
+/// `[B]`: log-probability of what was chosen in each state of a batch.
+pub fn log_probability(batch: &Batch, judgement: &Judgement, digests: &[&Digest], choices: &[Choice]) -> Tensor {
+    let device = judgement.rule.device();
+    let (pairs, distinct) = (judgement.rule.size()[0], judgement.place.size()[0]);
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for (graph, choice) in choices.iter().enumerate() {
+        match *choice {
+            // Behind the last candidate there is a zero: stopping is one choice, not two.
+            Choice::Stop => {
+                first.push(pairs + graph as i64);
+                second.push(distinct);
+            }
+            Choice::Site { group, distinct, .. } => {
+                debug_assert!(digests[graph].groups.len() > group as usize);
+                let pair = batch.pair_starts[graph];
+                first.push(pair as i64 + i64::from(group));
+                second.push(batch.candidate_starts[pair] as i64 + i64::from(distinct));
+            }
+        }
+    }
+    let rows = |rows: &[i64]| Tensor::from_slice(rows).to_device(device);
+    let places = &judgement.place - &batch.log_sites;
+    let zero = Tensor::zeros([1], (tch::Kind::Float, device));
+    Tensor::cat(&[&judgement.rule, &judgement.stop], 0).index_select(0, &rows(&first))
+        + Tensor::cat(&[places, zero], 0).index_select(0, &rows(&second))
+}
+
+/// Probabilities on the host.
+#[derive(Debug)]
+pub struct Chances<'a> {
+    batch: &'a Batch,
+    rule: Vec<f32>,
+    stop: Vec<f32>,
+    place: Vec<f32>,
+    value: Vec<f32>,
+}
+
+/// The numbers of a float tensor of rank 1.
+pub fn to_vec(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(tensor.to_device(Device::Cpu).contiguous()).expect("a float tensor of rank 1")
+}
+
+impl Chances<'_> {
+    /// Fetches them.
+    pub fn of<'a>(batch: &'a Batch, judgement: &Judgement) -> Chances<'a> {
+        Chances {
+            batch,
+            rule: to_vec(&judgement.rule),
+            stop: to_vec(&judgement.stop),
+            place: to_vec(&judgement.place),
+            value: to_vec(&judgement.value),
+        }
+    }
+
+    /// What the agent expects to gain in a state.
+    pub fn value(&self, graph: usize) -> f32 {
+        self.value[graph]
+    }
+
+    /// Every choice in a state with its log-probability, STOP first; of candidates that are the same to the network the
+    /// first site stands for all, with the probability of one of them.
+    pub fn all(&self, graph: usize, digest: &Digest) -> Vec<(Choice, f32)> {
+        let mut all = vec![(Choice::Stop, self.stop[graph])];
+        for (group, of) in digest.groups.iter().enumerate() {
+            for distinct in of.start..of.end {
+                all.push(self.site(graph, digest, group, distinct as usize, 0));
+            }
+        }
+        all
+    }
+
+    fn site(&self, graph: usize, digest: &Digest, group: usize, distinct: usize, which: usize) -> (Choice, f32) {
+        let pair = self.batch.pair_starts[graph];
+        let sites = &digest.distinct[distinct].sites;
+        let place = self.place[self.batch.candidate_starts[pair] + distinct] - (sites.len() as f32).ln();
+        let choice = Choice::Site { group: group as u32, distinct: distinct as u32, site: sites[which] };
+        (choice, self.rule[pair + group] + place)
+    }
+
+    fn decide(&self, graph: usize, digest: &Digest, manner: &mut Manner<'_>) -> Decision {
+        let pairs = self.batch.pair_starts[graph]..self.batch.pair_starts[graph + 1];
+        let first = self.batch.candidate_starts[pairs.start];
+        let mut rules: Vec<f32> = self.rule[pairs].to_vec();
+        rules.push(self.stop[graph]);
+        let group = manner.pick(&rules);
+        let value = self.value[graph];
+        let Some(of) = digest.groups.get(group) else {
+            return Decision { choice: Choice::Stop, logprob: self.stop[graph], value };
+        };
+        let places = &self.place[first + of.start as usize..first + of.end as usize];
+        let distinct = of.start as usize + manner.pick(places);
+        let which = manner.pick_evenly(digest.distinct[distinct].sites.len());
+        let (choice, logprob) = self.site(graph, digest, group, distinct, which);
+        Decision { choice, logprob, value }
+    }
+}
+
+impl Manner<'_> {
+    /// A position by log-probabilities that sum to one.
+    fn pick(&mut self, logs: &[f32]) -> usize {
+        match self {
+            Manner::Greedy => {
+                let best = (0..logs.len()).max_by(|a, b| logs[*a].total_cmp(&logs[*b]).then(b.cmp(a)));
+                best.expect("something is legal")
+            }
+            Manner::Sample(random) => {
+                let total: f64 = logs.iter().map(|l| f64::from(*l).exp()).sum();
+                let mut left = random.unit() * total;
+                for (at, log) in logs.iter().enumerate() {
+                    left -= f64::from(*log).exp();
+                    if left < 0.0 {
+                        return at;
+                    }
+                }
+                logs.len() - 1
+            }
+        }
+    }
+
+    fn pick_evenly(&mut self, count: usize) -> usize {
+        match self {
+            Manner::Greedy => 0,
+            Manner::Sample(random) => random.below(count),
+        }
+    }
+}

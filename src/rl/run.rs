@@ -1,0 +1,186 @@
+//! The folder of a training: `config.json`, `metrics.jsonl` with TensorBoard's events, `checkpoint/`, `agent.safetensors`
+//! and the curves.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{self, CHECKPOINT_FORMAT, CheckpointError, Opened, VERSION, to_json};
+use super::curves;
+use super::metrics::{self, Metrics, Recorder};
+use super::trainer::{TrainConfig, TrainState, Trainer};
+use crate::formats::write_atomically;
+
+/// Everything that a training was started with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// `graphopt-run`.
+    pub format: String,
+    /// 1.
+    pub version: u32,
+    /// Version of the program.
+    pub program: String,
+    /// Digest of the rules.
+    pub library: String,
+    /// Where the network runs.
+    pub device: String,
+    /// The graphs that are trained on.
+    pub models: Vec<String>,
+    /// The settings.
+    pub train: TrainConfig,
+}
+
+/// `format` of `config.json`.
+pub const FORMAT: &str = "graphopt-run";
+
+/// Why a run's folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `config.json` cannot be read.
+    #[error("{}: {problem}", path.display())]
+    Config {
+        /// File.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The folder holds another training.
+    #[error(
+        "{}: a training with other settings is in this folder ({field}); choose another folder, or give the same \
+         settings to go on with it", path.display()
+    )]
+    Other {
+        /// Folder.
+        path: PathBuf,
+        /// The first setting that differs, with both values.
+        field: String,
+    },
+    /// The checkpoint cannot be read, or does not fit.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The checkpoint does not fit this training.
+    #[error("{}: the checkpoint cannot be gone on with: {problem}", path.display())]
+    Misfit {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// A training's folder.
+#[derive(Debug)]
+pub struct Run {
+    folder: PathBuf,
+    recorder: Recorder,
+}
+
+impl Run {
+    /// Begins a run in a folder, or goes on with the one that is there: the trainer then takes up its checkpoint.
+    /// Returns whether it goes on.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or holds another training.
+    pub fn open(folder: &Path, config: &RunConfig, trainer: &mut Trainer<'_>) -> Result<(Run, bool), RunError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| RunError::Io { path, source }
+        };
+        let checkpoints = folder.join("checkpoint");
+        fs::create_dir_all(&checkpoints).map_err(io(&checkpoints))?;
+        let path = folder.join("config.json");
+        if path.exists() {
+            let there = read_config(&path)?;
+            if let Some(field) = difference(&there, config) {
+                return Err(RunError::Other { path: folder.to_owned(), field });
+            }
+        } else {
+            let text = serde_json::to_string_pretty(config).expect("settings are plain data");
+            write_atomically(&path, |out| writeln!(out, "{text}")).map_err(io(&path))?;
+        }
+        let checkpoint = checkpoint_path(folder);
+        let goes_on = checkpoint.exists();
+        if goes_on {
+            take_up(&checkpoint, trainer)?;
+        }
+        let recorder = Recorder::open(folder, trainer.steps()).map_err(io(folder))?;
+        Ok((Run { folder: folder.to_owned(), recorder }, goes_on))
+    }
+
+    /// Notes what an update did.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn record(&mut self, steps: u64, metrics: &Metrics) -> Result<(), RunError> {
+        self.recorder.write(steps, metrics).map_err(|source| RunError::Io { path: self.folder.clone(), source })
+    }
+
+    /// Writes checkpoint, agent and curves: each whole or not at all.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn save(&self, trainer: &Trainer<'_>, config: &RunConfig) -> Result<(), RunError> {
+        let metadata = BTreeMap::from([
+            ("format".to_owned(), CHECKPOINT_FORMAT.to_owned()),
+            ("version".to_owned(), VERSION.to_owned()),
+            ("state".to_owned(), to_json(&trainer.state())),
+        ]);
+        checkpoint::write(&checkpoint_path(&self.folder), &trainer.tensors(), &metadata)?;
+        let note = format!("{} steps of PPO on {}", trainer.steps(), config.models.join(", "));
+        trainer.agent().save(&self.folder.join("agent.safetensors"), &config.library, &note)?;
+        let path = self.folder.join("curves.svg");
+        let io = |source| RunError::Io { path: path.clone(), source };
+        let picture = curves::draw(&metrics::read(&self.folder).map_err(io)?);
+        write_atomically(&path, |out| out.write_all(picture.as_bytes())).map_err(io)
+    }
+}
+
+fn checkpoint_path(folder: &Path) -> PathBuf {
+    folder.join("checkpoint").join("training.safetensors")
+}
+
+fn read_config(path: &Path) -> Result<RunConfig, RunError> {
+    let fault = |problem: String| RunError::Config { path: path.to_owned(), problem };
+    let text = fs::read_to_string(path).map_err(|source| RunError::Io { path: path.to_owned(), source })?;
+    serde_json::from_str(&text).map_err(|e| fault(e.to_string()))
+}
+
+/// The first setting in which two runs differ, as text. The version of the program may differ.
+fn difference(there: &RunConfig, here: &RunConfig) -> Option<String> {
+    let value = |config: &RunConfig| {
+        serde_json::to_value(RunConfig { program: String::new(), ..config.clone() }).expect("settings are plain data")
+    };
+    first_difference("", &value(there), &value(here))
+}
+
+fn first_difference(path: &str, there: &serde_json::Value, here: &serde_json::Value) -> Option<String> {
+    match (there, here) {
+        (serde_json::Value::Object(a), serde_json::Value::Object(b)) => a.iter().find_map(|(key, value)| {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            first_difference(&path, value, b.get(key).unwrap_or(&serde_json::Value::Null))
+        }),
+        _ => (there != here).then(|| format!("{path}: there {there}, here {here}")),
+    }
+}
+
+fn take_up(path: &Path, trainer: &mut Trainer<'_>) -> Result<(), RunError> {
+    let opened = Opened::new(path, CHECKPOINT_FORMAT)?;
+    let state: TrainState = opened.json("state")?;
+    let wanted = trainer.tensors();
+    let mut values = opened.tensors("", &wanted)?;
+    let named = wanted.into_iter().filter_map(|(name, _)| values.remove(&name).map(|value| (name, value)));
+    let named: Vec<_> = named.collect();
+    trainer.take_up(state, &named).map_err(|problem| RunError::Misfit { path: path.to_owned(), problem })
+}

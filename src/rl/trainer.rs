@@ -1,0 +1,587 @@
+//! Training an agent by PPO: steps in many environments, an update, and again; with a state that can be saved between two
+//! updates and taken up exactly.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+use super::agent::{Agent, AgentConfig, Choice, Decision, Manner, log_probability, to_vec};
+use super::env::{Action, Env, EnvSettings, Task};
+use super::metrics::Metrics;
+use super::neighbourhood::Neighbourhoods;
+use super::net::adam::Adam;
+use super::net::batch::Batch;
+use super::net::digest::Digest;
+use super::net::encoder::Global;
+use super::observation::RuleObservation;
+use super::ppo::{self, End, Losses, New, Old, PpoConfig, gae};
+use super::random::Random;
+use super::rule_features::observe_rule;
+
+/// Settings of a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Everything random is drawn from it.
+    pub seed: u64,
+    /// Actions of an episode at most.
+    pub horizon: usize,
+    /// The agent.
+    pub agent: AgentConfig,
+    /// The algorithm.
+    pub ppo: PpoConfig,
+}
+
+/// A graph to train on.
+pub struct Subject<'a> {
+    /// Name in reports.
+    pub name: String,
+    /// The task.
+    pub task: Arc<Task<'a>>,
+    /// Least estimated time that is known, in microseconds.
+    pub known_us: f64,
+}
+
+/// Why a training cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// There is nothing to train on.
+    #[error("there is no graph to train on")]
+    Nothing,
+    /// The losses are no numbers time and again.
+    #[error("the losses were no finite numbers in {0} updates in a row; a smaller learning rate may help")]
+    Diverged(usize),
+}
+
+/// Updates in a row that may fail before training gives up.
+const MAX_FAILURES: usize = 5;
+
+/// What one update did.
+#[derive(Debug)]
+pub struct Update {
+    /// The numbers, by key.
+    pub metrics: Metrics,
+    /// Whether it was taken back because a loss was no finite number.
+    pub taken_back: bool,
+}
+
+/// The best graph of a subject that was met.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Estimated time in microseconds.
+    pub best_us: f64,
+    /// The actions to it.
+    pub actions: Vec<usize>,
+    /// How far episodes end above the best known, as a running mean of `log(reached / known)`; 1 before the first.
+    pub regret: f64,
+    /// Episodes that ended.
+    pub episodes: u64,
+}
+
+/// How much an episode counts in the running mean of the regret.
+const REGRET_RATE: f64 = 0.1;
+/// Subjects without regret are drawn this much still.
+const LEAST_REGRET: f64 = 0.01;
+
+/// A training.
+pub struct Trainer<'a> {
+    config: TrainConfig,
+    subjects: Vec<Subject<'a>>,
+    agent: Agent,
+    adam: Adam,
+    random: Random,
+    slots: Vec<Slot<'a>>,
+    records: Vec<Record>,
+    known: Neighbourhoods,
+    rules: Vec<RuleObservation>,
+    steps: u64,
+    updates: u64,
+    failures: usize,
+}
+
+/// An environment at work.
+struct Slot<'a> {
+    env: Env<'a>,
+    subject: usize,
+    actions: Vec<usize>,
+    episode_return: f64,
+}
+
+/// The state of a training between two updates, without the tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainState {
+    /// Names of the subjects: others cannot be gone on with.
+    pub subjects: Vec<String>,
+    /// Steps so far.
+    pub steps: u64,
+    /// Updates so far.
+    pub updates: u64,
+    /// Steps of Adam.
+    pub adam_steps: u64,
+    /// The random numbers.
+    pub random: Random,
+    /// For each environment: subject, and actions of the episode so far.
+    pub slots: Vec<(usize, Vec<usize>)>,
+    /// For each subject.
+    pub records: Vec<Record>,
+}
+
+/// One step of one environment.
+struct Transition {
+    digest: Digest,
+    decision: Decision,
+    reward: f32,
+    end: End,
+}
+
+/// What the episodes that ended in a rollout came to.
+#[derive(Default)]
+struct Episodes {
+    returns: Vec<f64>,
+    lengths: Vec<f64>,
+    regrets: Vec<f64>,
+}
+
+impl<'a> Trainer<'a> {
+    /// A training that begins.
+    ///
+    /// # Errors
+    /// There is nothing to train on.
+    pub fn new(config: TrainConfig, subjects: Vec<Subject<'a>>, device: Device) -> Result<Trainer<'a>, TrainError> {
+        if subjects.is_empty() {
+            return Err(TrainError::Nothing);
+        }
+        let agent = Agent::new(config.agent, device, config.seed);
+        let adam = Adam::new(agent.parameters.all());
+        let fresh = |s: &Subject<'_>| Record { best_us: s.task.start_us(), actions: vec![], regret: 1.0, episodes: 0 };
+        let mut trainer = Trainer {
+            records: subjects.iter().map(fresh).collect(),
+            random: Random::new(config.seed),
+            known: Neighbourhoods::new(config.agent.encoder.rounds),
+            agent,
+            adam,
+            slots: Vec::new(),
+            rules: Vec::new(),
+            steps: 0,
+            updates: 0,
+            failures: 0,
+            subjects,
+            config,
+        };
+        for _ in 0..trainer.config.ppo.num_envs {
+            let subject = trainer.draw_subject();
+            let slot = trainer.slot(subject);
+            trainer.slots.push(slot);
+        }
+        Ok(trainer)
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// The agent.
+    pub fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// Steps of all environments so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Whether all steps are taken.
+    pub fn is_done(&self) -> bool {
+        self.steps >= self.config.ppo.total_timesteps
+    }
+
+    /// The subjects with the best that was met of each.
+    pub fn records(&self) -> impl Iterator<Item = (&Subject<'a>, &Record)> {
+        self.subjects.iter().zip(&self.records)
+    }
+
+    fn settings(&self) -> EnvSettings {
+        EnvSettings {
+            horizon: self.config.horizon,
+            gamma: self.config.ppo.gamma,
+            plain: self.config.agent.encoder.global == Global::Full,
+            ..EnvSettings::default()
+        }
+    }
+
+    fn slot(&self, subject: usize) -> Slot<'a> {
+        let env = Env::new(self.subjects[subject].task.clone(), self.settings());
+        Slot { env, subject, actions: Vec::new(), episode_return: 0.0 }
+    }
+
+    /// A subject, those with more regret more often.
+    fn draw_subject(&mut self) -> usize {
+        let weights: Vec<f64> = self.records.iter().map(|r| r.regret.max(LEAST_REGRET)).collect();
+        let mut left = self.random.unit() * weights.iter().sum::<f64>();
+        let drawn = weights.iter().position(|weight| {
+            left -= weight;
+            left < 0.0
+        });
+        drawn.unwrap_or(weights.len() - 1)
+    }
+
+    /// A rollout and an update.
+    ///
+    /// # Errors
+    /// The losses were no numbers several times in a row. (Once is taken back.)
+    pub fn update(&mut self) -> Result<Update, TrainError> {
+        let mut clock = Clock::default();
+        self.begin_classes();
+        let mut episodes = Episodes::default();
+        let (fragments, last_values) = self.rollout(&mut episodes, &mut clock);
+        let before = (self.snapshot(), self.adam.steps());
+        let mut metrics = self.learn(&fragments, &last_values, &mut clock);
+        let finite = |key: &str| metrics.get(key).is_some_and(|value| value.is_finite());
+        let taken_back = !(finite("losses/policy_loss") && finite("losses/value_loss") && finite("losses/grad_norm"));
+        if taken_back {
+            self.failures += 1;
+            if self.failures >= MAX_FAILURES {
+                return Err(TrainError::Diverged(self.failures));
+            }
+            self.restore(&before.0, before.1);
+        } else {
+            self.failures = 0;
+        }
+        self.agent.refresh();
+        self.updates += 1;
+        episodes.describe(&mut metrics);
+        clock.describe((self.config.ppo.num_envs * self.config.ppo.num_steps) as f64, &mut metrics);
+        metrics.insert("charts/classes", self.known.len() as f64);
+        Ok(Update { metrics, taken_back })
+    }
+
+    /// Empties the table of classes: with other parameters every embedding is computed anew, and what no graph of this
+    /// rollout has need not be.
+    fn begin_classes(&mut self) {
+        self.known.clear();
+        let rules = self.subjects[0].task.rules().clone();
+        self.rules = (0..rules.len() as u32).map(|i| observe_rule(rules.rule(i), &mut self.known)).collect();
+    }
+
+    fn observe(&mut self) -> Vec<Digest> {
+        let by = Batch::key(self.config.agent.encoder.global);
+        let known = &mut self.known;
+        self.slots.iter_mut().map(|slot| Digest::new(slot.env.observe(known), by)).collect()
+    }
+
+    /// Steps all environments; what happened, environment by environment, and the values of the states that follow.
+    fn rollout(&mut self, episodes: &mut Episodes, clock: &mut Clock) -> (Vec<Vec<Transition>>, Vec<f32>) {
+        let mut fragments: Vec<Vec<Transition>> = self.slots.iter().map(|_| Vec::new()).collect();
+        let mut values = Vec::new();
+        for step in 0..=self.config.ppo.num_steps {
+            let start = Instant::now();
+            let digests = self.observe();
+            clock.environment += start.elapsed().as_secs_f64();
+            let start = Instant::now();
+            let refs: Vec<&Digest> = digests.iter().collect();
+            let mut random = self.random;
+            let decisions = self.agent.decide(&refs, &self.rules, &self.known, &mut Manner::Sample(&mut random));
+            clock.acting += start.elapsed().as_secs_f64();
+            if step == self.config.ppo.num_steps {
+                // Only the values are wanted: the draws are not counted.
+                values = decisions.iter().map(|d| d.value).collect();
+                break;
+            }
+            self.random = random;
+            let start = Instant::now();
+            let step = |(slot, decision): (&mut Slot<'a>, &Decision)| slot.step(decision.choice);
+            let steps: Vec<(f64, bool)> = self.slots.par_iter_mut().zip(&decisions).map(step).collect();
+            for (at, ((digest, decision), (reward, over))) in digests.into_iter().zip(decisions).zip(steps).enumerate()
+            {
+                let end = if over { End::Terminated } else { End::No };
+                fragments[at].push(Transition {
+                    digest,
+                    decision,
+                    reward: (reward * self.config.ppo.reward_scale) as f32,
+                    end,
+                });
+                if over {
+                    self.finish_episode(at, episodes);
+                }
+            }
+            self.steps += self.slots.len() as u64;
+            clock.environment += start.elapsed().as_secs_f64();
+        }
+        (fragments, values)
+    }
+
+    /// Notes what came of an episode, and begins the next.
+    fn finish_episode(&mut self, at: usize, episodes: &mut Episodes) {
+        let slot = &mut self.slots[at];
+        let info = slot.env.info();
+        let record = &mut self.records[slot.subject];
+        let known = self.subjects[slot.subject].known_us.min(record.best_us);
+        let regret = (info.best_us / known).ln().max(0.0);
+        if info.best_us < record.best_us - 1e-6 {
+            record.best_us = info.best_us;
+            record.actions = slot.env.best().actions;
+        }
+        record.regret += (regret - record.regret) * REGRET_RATE.max(1.0 / (record.episodes + 1) as f64);
+        record.episodes += 1;
+        episodes.returns.push(slot.episode_return);
+        episodes.lengths.push(info.steps as f64);
+        episodes.regrets.push(regret);
+        let subject = self.draw_subject();
+        if subject == self.slots[at].subject {
+            let slot = &mut self.slots[at];
+            slot.env.reset();
+            slot.actions.clear();
+            slot.episode_return = 0.0;
+        } else {
+            self.slots[at] = self.slot(subject);
+        }
+    }
+
+    /// The update of PPO on a rollout.
+    fn learn(&mut self, fragments: &[Vec<Transition>], last_values: &[f32], clock: &mut Clock) -> Metrics {
+        let start = Instant::now();
+        let config = self.config.ppo.clone();
+        let mut flat: Vec<Sample<'_>> = Vec::new();
+        for (fragment, last_value) in fragments.iter().zip(last_values) {
+            let rewards: Vec<f32> = fragment.iter().map(|t| t.reward).collect();
+            let values: Vec<f32> = fragment.iter().map(|t| t.decision.value).collect();
+            let ends: Vec<End> = fragment.iter().map(|t| t.end).collect();
+            let (gamma, lambda) = (config.gamma as f32, config.gae_lambda as f32);
+            let (advantages, returns) = gae(&rewards, &values, &ends, *last_value, gamma, lambda);
+            let samples = fragment.iter().zip(advantages).zip(returns);
+            flat.extend(samples.map(|((transition, advantage), target)| Sample { transition, advantage, target }));
+        }
+        // The first update has the whole rate, the last some of it.
+        let done = (self.steps - flat.len() as u64) as f64 / config.total_timesteps.max(1) as f64;
+        let learning_rate = ppo::learning_rate(&config, done);
+        let mut tally = Tally::default();
+        let mut order: Vec<usize> = (0..flat.len()).collect();
+        let size = flat.len().div_ceil(config.num_minibatches.max(1)).max(1);
+        'epochs: for _ in 0..config.update_epochs {
+            self.random.shuffle(&mut order);
+            for part in order.chunks(size) {
+                let samples: Vec<&Sample<'_>> = part.iter().map(|&at| &flat[at]).collect();
+                let losses = self.minibatch(&samples);
+                self.adam.zero_grad();
+                losses.total.backward();
+                let norm = self.adam.clip_grad_norm(config.max_grad_norm);
+                tally.add(&losses, norm);
+                if !norm.is_finite() {
+                    break 'epochs;
+                }
+                if config.target_kl.is_some_and(|most| losses.approx_kl > most) {
+                    tally.stopped_early = true;
+                    break 'epochs;
+                }
+                self.adam.step(learning_rate, ppo::ADAM_EPS);
+            }
+        }
+        let values: Vec<f32> = flat.iter().map(|s| s.transition.decision.value).collect();
+        let targets: Vec<f32> = flat.iter().map(|s| s.target).collect();
+        let mut metrics = tally.metrics();
+        metrics.insert("losses/explained_variance", ppo::explained_variance(&values, &targets));
+        metrics.insert("charts/learning_rate", learning_rate);
+        clock.learning += start.elapsed().as_secs_f64();
+        metrics
+    }
+
+    fn minibatch(&self, samples: &[&Sample<'_>]) -> Losses {
+        let device = self.agent.device();
+        let digests: Vec<&Digest> = samples.iter().map(|s| &s.transition.digest).collect();
+        let choices: Vec<Choice> = samples.iter().map(|s| s.transition.decision.choice).collect();
+        let column = |of: &dyn Fn(&Sample<'_>) -> f32| {
+            let values: Vec<f32> = samples.iter().map(|s| of(s)).collect();
+            Tensor::from_slice(&values).to_device(device)
+        };
+        let (batch, judgement) = self.agent.judge(&digests, &self.rules, &self.known);
+        let old = Old {
+            logprob: column(&|s| s.transition.decision.logprob),
+            value: column(&|s| s.transition.decision.value),
+            advantage: column(&|s| s.advantage),
+            target: column(&|s| s.target),
+        };
+        let new = New {
+            logprob: log_probability(&batch, &judgement, &digests, &choices),
+            value: judgement.value,
+            entropy: judgement.rule_entropy + judgement.place_entropy,
+        };
+        ppo::losses(&old, &new, &self.config.ppo)
+    }
+
+    /// Copies of all tensors that an update changes: parameters, and Adam's state behind them.
+    fn snapshot(&self) -> Vec<(String, Tensor)> {
+        let copy = |(name, tensor): (String, Tensor)| (name, tensor.detach().copy());
+        self.tensors().into_iter().map(copy).collect()
+    }
+
+    /// All tensors that an update changes, by the names that checkpoints give them.
+    pub fn tensors(&self) -> Vec<(String, Tensor)> {
+        let parameters = self.agent.parameters.all().into_iter().map(|(name, t)| (format!("agent.{name}"), t));
+        parameters.chain(self.adam.state().into_iter().map(|(name, t)| (format!("adam.{name}"), t))).collect()
+    }
+
+    fn restore(&mut self, values: &[(String, Tensor)], adam_steps: u64) {
+        let value = |name: String| values.iter().find(|(n, _)| *n == name).map(|(_, t)| t.shallow_clone());
+        self.agent.parameters.copy_from(|name| value(format!("agent.{name}")));
+        self.adam.restore(adam_steps, |name| value(format!("adam.{name}")));
+        self.agent.refresh();
+    }
+
+    /// The state between two updates.
+    pub fn state(&self) -> TrainState {
+        TrainState {
+            subjects: self.subjects.iter().map(|s| s.name.clone()).collect(),
+            steps: self.steps,
+            updates: self.updates,
+            adam_steps: self.adam.steps(),
+            random: self.random,
+            slots: self.slots.iter().map(|slot| (slot.subject, slot.actions.clone())).collect(),
+            records: self.records.clone(),
+        }
+    }
+
+    /// Takes up a state: the tensors are those of [`Trainer::tensors`]. The episodes under way are replayed.
+    ///
+    /// # Errors
+    /// What does not fit this training.
+    pub fn take_up(&mut self, state: TrainState, values: &[(String, Tensor)]) -> Result<(), String> {
+        if state.subjects != self.state().subjects || state.records.len() != self.subjects.len() {
+            return Err(format!("it trains on other graphs: {}", state.subjects.join(", ")));
+        }
+        if state.slots.len() != self.config.ppo.num_envs {
+            return Err(format!("it has {} environments, not {}", state.slots.len(), self.config.ppo.num_envs));
+        }
+        let mut slots = Vec::new();
+        for (subject, actions) in &state.slots {
+            if *subject >= self.subjects.len() {
+                return Err(format!("there is no graph {subject}"));
+            }
+            let mut slot = self.slot(*subject);
+            for &action in actions {
+                if slot.env.is_over() || action >= slot.env.candidates() {
+                    return Err("the actions of an episode do not fit its graph and the rules".to_owned());
+                }
+                slot.step_at(action);
+            }
+            slots.push(slot);
+        }
+        self.slots = slots;
+        self.restore(values, state.adam_steps);
+        self.steps = state.steps;
+        self.updates = state.updates;
+        self.random = state.random;
+        self.records = state.records;
+        Ok(())
+    }
+}
+
+impl Slot<'_> {
+    /// Reward, and whether the episode is over.
+    fn step(&mut self, choice: Choice) -> (f64, bool) {
+        match choice {
+            Choice::Stop => {
+                let step = self.env.step(Action::Stop);
+                self.episode_return += step.reward;
+                (step.reward, step.terminated)
+            }
+            Choice::Site { site, .. } => self.step_at(site as usize),
+        }
+    }
+
+    fn step_at(&mut self, action: usize) -> (f64, bool) {
+        let step = self.env.step(Action::Apply(action));
+        self.actions.push(action);
+        self.episode_return += step.reward;
+        (step.reward, step.terminated)
+    }
+}
+
+/// A transition with what is learned from it.
+struct Sample<'a> {
+    transition: &'a Transition,
+    advantage: f32,
+    target: f32,
+}
+
+/// Seconds by part.
+#[derive(Default)]
+struct Clock {
+    environment: f64,
+    acting: f64,
+    learning: f64,
+}
+
+impl Clock {
+    fn describe(&self, steps: f64, metrics: &mut Metrics) {
+        let total = self.environment + self.acting + self.learning;
+        metrics.insert("charts/SPS", steps / total);
+        metrics.insert("time/environment_share", self.environment / total);
+        metrics.insert("time/acting_share", self.acting / total);
+        metrics.insert("time/learning_share", self.learning / total);
+        metrics.insert("time/act_steps_per_second", steps / self.acting);
+        metrics.insert("time/environment_steps_per_second", steps / self.environment);
+    }
+}
+
+impl Episodes {
+    fn describe(&self, metrics: &mut Metrics) {
+        let mean = |xs: &[f64]| xs.iter().sum::<f64>() / xs.len() as f64;
+        metrics.insert("charts/episodes", self.returns.len() as f64);
+        if !self.returns.is_empty() {
+            metrics.insert("charts/episodic_return", mean(&self.returns));
+            metrics.insert("charts/episodic_length", mean(&self.lengths));
+            metrics.insert("charts/regret", mean(&self.regrets));
+        }
+    }
+}
+
+/// Means over the minibatches of an update.
+#[derive(Default)]
+struct Tally {
+    sums: [f64; 6],
+    count: f64,
+    last_kl: f64,
+    stopped_early: bool,
+}
+
+impl Tally {
+    fn add(&mut self, losses: &Losses, grad_norm: f64) {
+        let number = |t: &Tensor| t.double_value(&[]);
+        let values = [
+            number(&losses.policy),
+            number(&losses.value),
+            number(&losses.entropy),
+            losses.approx_kl,
+            losses.clipfrac,
+            grad_norm,
+        ];
+        self.sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        self.count += 1.0;
+        self.last_kl = losses.approx_kl;
+    }
+
+    fn metrics(&self) -> Metrics {
+        const KEYS: [&str; 6] = [
+            "losses/policy_loss",
+            "losses/value_loss",
+            "losses/entropy",
+            "losses/mean_kl",
+            "losses/clipfrac",
+            "losses/grad_norm",
+        ];
+        let mut metrics: Metrics = KEYS.into_iter().zip(self.sums.map(|sum| sum / self.count)).collect();
+        metrics.insert("losses/approx_kl", self.last_kl);
+        metrics.insert("losses/stopped_early", f64::from(u8::from(self.stopped_early)));
+        metrics
+    }
+}
+
+/// The numbers of a tensor, for tests and reports.
+pub fn numbers(tensor: &Tensor) -> Vec<f32> {
+    to_vec(&tensor.flatten(0, -1))
+}
