@@ -12,6 +12,9 @@ use super::args::{DeviceArgs, DimArgs, RuleArgs};
 use super::{Answer, args, interrupt, report, terminal, units};
 use crate::cost::{self, CostModel, DeviceProfile, Measured, Roofline};
 use crate::formats::{self, Imported, model::Format};
+use crate::rewrite::RuleSet;
+use crate::rl::agent::Agent;
+use crate::rl::decode::{Decoding, PolicySearch};
 use crate::search::{
     Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Portfolio, Progress, Search, Settings, StopReason,
 };
@@ -40,6 +43,9 @@ pub struct Optimise {
     /// How to search.
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Method::Portfolio)]
     search: Method,
+    /// The agent of a search that needs one, as `train-agent` writes it (agent.safetensors).
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
     /// Where the costs that the search goes by come from.
     #[arg(long, value_enum, value_name = "SOURCE", default_value_t = CostSource::Roofline)]
     cost: CostSource,
@@ -84,7 +90,18 @@ enum Method {
     Backtracking,
     /// The rewrite that gains most, again and again: fastest.
     Greedy,
+    /// A trained agent: its likeliest episode, then others drawn from its policy.
+    Ppo,
+    /// Its likeliest episode alone.
+    PpoGreedy,
+    /// Its likeliest few paths side by side.
+    PpoBeam,
+    /// Best-first search guided by the agent's policy and value.
+    Guided,
 }
+
+/// Paths side by side in a beam.
+const BEAM_WIDTH: usize = 8;
 
 /// A source of costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -119,6 +136,10 @@ impl Optimise {
             Method::Portfolio => Box::new(Portfolio { backtracking }),
             Method::Greedy => Box::new(Greedy),
             Method::Backtracking => Box::new(backtracking),
+            Method::Ppo => self.with_agent(Decoding::Samples, &rules, device)?,
+            Method::PpoGreedy => self.with_agent(Decoding::Greedy, &rules, device)?,
+            Method::PpoBeam => self.with_agent(Decoding::Beam { width: BEAM_WIDTH }, &rules, device)?,
+            Method::Guided => self.with_agent(Decoding::Guided, &rules, device)?,
         };
         let settings = Settings {
             search: search.as_ref(),
@@ -154,6 +175,21 @@ impl Optimise {
         }
         self.show(&outcome, model.name(), output.as_deref())?;
         Ok(Answer::Done)
+    }
+
+    /// A search by the agent of `--agent`.
+    fn with_agent(&self, decoding: Decoding, rules: &RuleSet, device: tch::Device) -> anyhow::Result<Box<dyn Search>> {
+        let Some(path) = &self.agent else {
+            bail!("this search needs an agent: --agent FILE (`graphopt train-agent` trains one)");
+        };
+        let (agent, file) = Agent::load(path, device)?;
+        if file.library != rules.digest() {
+            terminal::warning(&format!(
+                "{}: this agent was trained with other rules; it reads them, and may know them less well",
+                path.display()
+            ));
+        }
+        Ok(Box::new(PolicySearch::new(agent, decoding, self.seed)))
     }
 
     /// That the output is none of the files that hold the input's tensors.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -112,7 +111,7 @@ impl TrainAgent {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
         let config = self.config();
-        config.agent.check().map_err(anyhow::Error::msg).context("--width or --rounds")?;
+        config.agent.check().map_err(anyhow::Error::msg)?;
         let rules = Arc::new(self.rules.compile()?);
         let device = self.device.resolve()?;
         if self.device.threads.is_none() {
@@ -264,7 +263,8 @@ impl TrainAgent {
             GatherArg::Attention => Gather::Attention,
         };
         let horizon = self.horizon.map_or(horizon, |h| h as usize);
-        TrainConfig { seed: self.seed, horizon, agent: AgentConfig { encoder }, ppo }
+        let agent = AgentConfig { encoder, horizon, ..AgentConfig::default() };
+        TrainConfig { seed: self.seed, agent, ppo }
     }
 }
 

@@ -14,11 +14,22 @@ use super::observation::RuleObservation;
 use super::random::Random;
 
 /// What an agent is made of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentConfig {
     /// The graph network.
     pub encoder: EncoderConfig,
+    /// Actions of an episode at most.
+    pub horizon: usize,
+    /// Values are expected gains, `log(cost now / best cost to come)`, times this: rewards are multiplied by it, so that
+    /// returns are of the order of 1 (a gain of 10 % is a return of 0.1).
+    pub reward_scale: f64,
+}
+
+impl Default for AgentConfig {
+    fn default() -> AgentConfig {
+        AgentConfig { encoder: EncoderConfig::default(), horizon: 64, reward_scale: 10.0 }
+    }
 }
 
 /// Widths and rounds beyond these are refused: they come from files.
@@ -36,6 +47,12 @@ impl AgentConfig {
         }
         if rounds == 0 || rounds > MOST.1 {
             return Err(format!("rounds is {rounds}, and must be from 1 to {}", MOST.1));
+        }
+        if self.horizon == 0 {
+            return Err("horizon is 0".to_owned());
+        }
+        if !(self.reward_scale.is_finite() && self.reward_scale > 0.0) {
+            return Err(format!("reward_scale is {}, and must be above 0", self.reward_scale));
         }
         Ok(())
     }

@@ -216,7 +216,10 @@ mod tests {
     use crate::rl::net::encoder::EncoderConfig;
 
     fn small() -> AgentConfig {
-        AgentConfig { encoder: EncoderConfig { width: 8, rounds: 1, ..EncoderConfig::default() } }
+        AgentConfig {
+            encoder: EncoderConfig { width: 8, rounds: 1, ..EncoderConfig::default() },
+            ..AgentConfig::default()
+        }
     }
 
     #[test]

@@ -552,17 +552,21 @@ impl<'a> Env<'a> {
         fresh
     }
 
+    /// The rewrites that lead to the best graph of the episode: each is a candidate of the state before it.
+    pub fn best_candidates(&self) -> impl Iterator<Item = &Arc<Candidate>> {
+        let rewrites = self.actions[..self.best_actions].last().map_or(0, |(_, rewrites)| *rewrites);
+        self.path[..rewrites].iter().map(|applied| &applied.candidate)
+    }
+
     /// The best graph of the episode: the cheapest by estimate, or by measurement where that is the objective.
     pub fn best(&self) -> Best {
-        let taken = &self.actions[..self.best_actions];
-        let rewrites = taken.last().map_or(0, |(_, rewrites)| *rewrites);
         let mut state = self.task.root.clone();
-        let mut described = Vec::with_capacity(rewrites);
-        for Applied { candidate, .. } in &self.path[..rewrites] {
+        let mut described = Vec::new();
+        for candidate in self.best_candidates() {
             described.push(state.describe(candidate));
             state.apply(candidate);
         }
-        let actions = taken.iter().map(|(position, _)| *position).collect();
+        let actions = self.actions[..self.best_actions].iter().map(|(position, _)| *position).collect();
         Best { cost_us: state.total_us(), graph: state.into_graph(), actions, rewrites: described }
     }
 }

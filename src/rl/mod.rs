@@ -16,6 +16,7 @@ pub use rule_features::observe_rule;
 pub mod agent;
 pub mod checkpoint;
 pub mod curves;
+pub mod decode;
 #[cfg(test)]
 mod env_tests;
 pub mod metrics;
@@ -24,3 +25,5 @@ pub mod ppo;
 pub mod random;
 pub mod run;
 pub mod trainer;
+#[cfg(test)]
+mod trainer_tests;

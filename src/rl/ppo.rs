@@ -33,8 +33,6 @@ pub struct PpoConfig {
     pub learning_rate: f64,
     /// Whether it falls linearly to zero.
     pub anneal_lr: bool,
-    /// Rewards are multiplied by it, so that returns are of the order of 1 (a gain of 10 % is a return of 0.1).
-    pub reward_scale: f64,
     /// Discount.
     pub gamma: f64,
     /// Decay of the advantage estimator.
@@ -65,7 +63,6 @@ impl Default for PpoConfig {
             total_timesteps: 60_000,
             learning_rate: 7e-4,
             anneal_lr: true,
-            reward_scale: 10.0,
             gamma: 1.0,
             gae_lambda: 0.95,
             update_epochs: 4,

@@ -27,8 +27,6 @@ use super::rule_features::observe_rule;
 pub struct TrainConfig {
     /// Everything random is drawn from it.
     pub seed: u64,
-    /// Actions of an episode at most.
-    pub horizon: usize,
     /// The agent.
     pub agent: AgentConfig,
     /// The algorithm.
@@ -207,7 +205,7 @@ impl<'a> Trainer<'a> {
 
     fn settings(&self) -> EnvSettings {
         EnvSettings {
-            horizon: self.config.horizon,
+            horizon: self.config.agent.horizon,
             gamma: self.config.ppo.gamma,
             plain: self.config.agent.encoder.global == Global::Full,
             ..EnvSettings::default()
@@ -302,7 +300,7 @@ impl<'a> Trainer<'a> {
                 fragments[at].push(Transition {
                     digest,
                     decision,
-                    reward: (reward * self.config.ppo.reward_scale) as f32,
+                    reward: (reward * self.config.agent.reward_scale) as f32,
                     end,
                 });
                 if over {

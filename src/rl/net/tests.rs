@@ -30,7 +30,7 @@ fn fixture(seed: u64) -> Fixture {
 
 fn agent(global: Global, gather: Gather) -> Agent {
     let encoder = EncoderConfig { width: 16, rounds: 2, global, gather };
-    Agent::new(AgentConfig { encoder }, Device::Cpu, 3)
+    Agent::new(AgentConfig { encoder, ..AgentConfig::default() }, Device::Cpu, 3)
 }
 
 fn digests(fixture: &Fixture, global: Global) -> Vec<Digest> {

@@ -1,0 +1,440 @@
+//! Searching with an agent: its policy alone, sampled, in a beam, or as the guide of a best-first search.
+//!
+//! Every way returns the best graph that it visited. When an episode ends at its horizon with a gain, the search goes on
+//! from the best graph, so that an agent may do more than one horizon of rewrites. A pop of the budget is a rewrite applied
+//! for the first time: one cost evaluation, as in the classical searches. Replays of known paths are not counted.
+
+use std::cell::RefCell;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use super::agent::{Agent, Chances, Choice, Manner};
+use super::env::{Action, Env, EnvSettings, Task};
+use super::neighbourhood::Neighbourhoods;
+use super::net::batch::Batch;
+use super::net::digest::Digest;
+use super::net::encoder::Global;
+use super::observation::RuleObservation;
+use super::random::Random;
+use super::rule_features::observe_rule;
+use crate::graph::Graph;
+use crate::rewrite::{Candidate, CleanUp};
+use crate::search::{Counts, Problem, Progress, Report, Search, State, StopReason, Stopwatch, Watcher};
+
+/// How an agent is asked.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Decoding {
+    /// The likeliest action, again and again.
+    Greedy,
+    /// The likeliest once, then episodes drawn from the policy until the budget is spent; the best of all.
+    Samples,
+    /// The likeliest few paths side by side.
+    Beam {
+        /// How many.
+        width: usize,
+    },
+    /// Best-first search: states in the order of what the value promises and the policy likes.
+    Guided,
+}
+
+impl Decoding {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Decoding::Greedy => "ppo-greedy",
+            Decoding::Samples => "ppo",
+            Decoding::Beam { .. } => "ppo-beam",
+            Decoding::Guided => "guided",
+        }
+    }
+}
+
+/// A search by an agent.
+pub struct PolicySearch {
+    agent: RefCell<Agent>,
+    decoding: Decoding,
+    seed: u64,
+}
+
+impl PolicySearch {
+    /// A search; the seed is that of the draws.
+    pub fn new(agent: Agent, decoding: Decoding, seed: u64) -> PolicySearch {
+        PolicySearch { agent: RefCell::new(agent), decoding, seed }
+    }
+}
+
+/// States that are looked at together.
+const BATCH: usize = 16;
+/// Classes are forgotten when their table takes more than this.
+const MAX_TABLE_BYTES: usize = 256 << 20;
+/// Gains below this are noise of the arithmetic.
+const MIN_GAIN_US: f64 = 1e-6;
+/// What a step that is e times less likely than the likeliest must promise more, in units of the value.
+const DOUBT: f64 = 0.1;
+/// States that wait at most; the least promising go first.
+const MAX_QUEUE: usize = 100_000;
+
+impl Search for PolicySearch {
+    fn name(&self) -> &'static str {
+        self.decoding.name()
+    }
+
+    fn run(&self, problem: &Problem<'_>, watcher: Watcher<'_>) -> (Graph, Report) {
+        let mut agent = self.agent.borrow_mut();
+        let mut known = Neighbourhoods::new(agent.config.encoder.rounds);
+        let rules = rules_of(problem, &mut known);
+        let mut run = Running {
+            problem: *problem,
+            watcher,
+            watch: Stopwatch::start(problem.budget.time),
+            counts: Counts { explored: 1, ..Counts::default() },
+            random: Random::new(self.seed),
+            agent: &mut agent,
+            known,
+            rules,
+            start_us: 0.0,
+            best: Found { rewrites: Vec::new(), cost_us: f64::INFINITY },
+        };
+        let stop_reason = run.search(self.decoding);
+        let Running { best, counts, watch, .. } = run;
+        let most = problem.budget.max_rewrites.unwrap_or(usize::MAX);
+        let stop_reason = if best.rewrites.len() > most { StopReason::StopAfter } else { stop_reason };
+        let mut state = State::new(problem.graph.clone(), problem.rules.clone(), problem.model);
+        let (mut applied, mut clean_up) = (Vec::new(), CleanUp::default());
+        for candidate in best.rewrites.iter().take(most) {
+            applied.push(state.describe(candidate));
+            clean_up = clean_up.plus(state.apply(candidate).clean_up);
+        }
+        let report = Report {
+            method: self.name(),
+            found_by: if applied.is_empty() { "original" } else { self.name() },
+            seconds: watch.seconds(),
+            counts,
+            stop_reason,
+            applied,
+            best_us: state.total_us(),
+            clean_up,
+        };
+        (state.into_graph(), report)
+    }
+}
+
+fn rules_of(problem: &Problem<'_>, known: &mut Neighbourhoods) -> Vec<RuleObservation> {
+    (0..problem.rules.len() as u32).map(|i| observe_rule(problem.rules.rule(i), known)).collect()
+}
+
+/// A search at work.
+struct Running<'p, 'r> {
+    problem: Problem<'p>,
+    watcher: Watcher<'r>,
+    watch: Stopwatch,
+    counts: Counts,
+    random: Random,
+    agent: &'r mut Agent,
+    known: Neighbourhoods,
+    rules: Vec<RuleObservation>,
+    start_us: f64,
+    best: Found,
+}
+
+/// The best graph so far, as the rewrites that lead to it.
+struct Found {
+    rewrites: Vec<Arc<Candidate>>,
+    cost_us: f64,
+}
+
+impl<'p> Running<'p, '_> {
+    /// Searches from the start, then from the best graph, as long as that gains.
+    fn search(&mut self, decoding: Decoding) -> StopReason {
+        loop {
+            let mut state = State::new(self.problem.graph.clone(), self.problem.rules.clone(), self.problem.model);
+            self.best.rewrites.iter().for_each(|candidate| {
+                state.apply(candidate);
+            });
+            let graph = state.into_graph();
+            let task = Arc::new(Task::new(&graph, self.problem.rules.clone(), self.problem.model));
+            if self.best.cost_us.is_infinite() {
+                self.start_us = task.start_us();
+                self.best.cost_us = task.start_us();
+            }
+            let origin = self.best.rewrites.clone();
+            let before_us = self.best.cost_us;
+            let reason = match decoding {
+                Decoding::Greedy => self.episodes(&task, &origin, 1, true),
+                Decoding::Samples => self.episodes(&task, &origin, 1, true).or_else(|| self.samples(&task, &origin)),
+                Decoding::Beam { width } => self.beam(&task, &origin, width.max(1)),
+                Decoding::Guided => self.guided(&task, &origin),
+            };
+            if let Some(reason) = reason {
+                return reason;
+            }
+            if self.best.cost_us >= before_us - MIN_GAIN_US {
+                return StopReason::Exhausted;
+            }
+        }
+    }
+
+    fn settings(&self) -> EnvSettings {
+        EnvSettings {
+            horizon: self.agent.config.horizon,
+            plain: self.agent.config.encoder.global == Global::Full,
+            ..EnvSettings::default()
+        }
+    }
+
+    fn env(&self, task: &Arc<Task<'p>>) -> Env<'p> {
+        Env::new(task.clone(), self.settings())
+    }
+
+    /// Why the search must stop now, if it must.
+    fn stop(&mut self) -> Option<StopReason> {
+        let budget = self.problem.budget;
+        if self.counts.pops >= budget.pops {
+            return Some(StopReason::Budget);
+        }
+        if self.watch.is_over() {
+            return Some(StopReason::Time);
+        }
+        let progress = Progress { pops: self.counts.pops, start_us: self.start_us, best_us: self.best.cost_us };
+        (!(self.watcher)(&progress)).then_some(StopReason::Interrupted)
+    }
+
+    /// Notes an application, and keeps its graph if it is the best.
+    fn count(&mut self, env: &Env<'p>, origin: &[Arc<Candidate>]) {
+        self.counts.pops += 1;
+        self.counts.explored += 1;
+        let info = env.info();
+        if info.best_us < self.best.cost_us - MIN_GAIN_US {
+            let rewrites = origin.iter().chain(env.best_candidates()).cloned().collect();
+            self.best = Found { rewrites, cost_us: info.best_us };
+        }
+    }
+
+    fn digests(&mut self, envs: &mut [&mut Env<'p>]) -> Vec<Digest> {
+        if self.known.bytes() > MAX_TABLE_BYTES {
+            self.known.clear();
+            self.rules = rules_of(&self.problem, &mut self.known);
+        }
+        let by = Batch::key(self.agent.config.encoder.global);
+        envs.iter_mut().map(|env| Digest::new(env.observe(&mut self.known), by)).collect()
+    }
+
+    /// Plays episodes side by side to their ends.
+    fn episodes(
+        &mut self,
+        task: &Arc<Task<'p>>,
+        origin: &[Arc<Candidate>],
+        count: usize,
+        greedy: bool,
+    ) -> Option<StopReason> {
+        let mut envs: Vec<Env<'p>> = (0..count).map(|_| self.env(task)).collect();
+        loop {
+            let mut playing: Vec<&mut Env<'p>> = envs.iter_mut().filter(|env| !env.is_over()).collect();
+            if playing.is_empty() {
+                return None;
+            }
+            let digests = self.digests(&mut playing);
+            let refs: Vec<&Digest> = digests.iter().collect();
+            let mut manner = if greedy { Manner::Greedy } else { Manner::Sample(&mut self.random) };
+            let decisions = self.agent.decide(&refs, &self.rules, &self.known, &mut manner);
+            self.counts.expanded += refs.len();
+            for (env, decision) in playing.into_iter().zip(decisions) {
+                match decision.choice {
+                    Choice::Stop => {
+                        env.step(Action::Stop);
+                    }
+                    Choice::Site { site, .. } => {
+                        if let Some(reason) = self.stop() {
+                            return Some(reason);
+                        }
+                        env.step(Action::Apply(site as usize));
+                        self.count(env, origin);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Draws episodes until the budget is spent. Many that apply nothing end it: the policy has nothing to say.
+    fn samples(&mut self, task: &Arc<Task<'p>>, origin: &[Arc<Candidate>]) -> Option<StopReason> {
+        const IDLE: usize = 20;
+        let mut idle = 0;
+        while idle < IDLE {
+            let pops = self.counts.pops;
+            if let Some(reason) = self.episodes(task, origin, BATCH, false) {
+                return Some(reason);
+            }
+            idle = if self.counts.pops == pops { idle + 1 } else { 0 };
+        }
+        Some(StopReason::Exhausted)
+    }
+
+    /// The `width` likeliest paths, step by step.
+    fn beam(&mut self, task: &Arc<Task<'p>>, origin: &[Arc<Candidate>], width: usize) -> Option<StopReason> {
+        let mut paths: Vec<(Vec<usize>, f64)> = vec![(Vec::new(), 0.0)];
+        let mut envs: Vec<Env<'p>> = vec![self.env(task)];
+        let mut seen: FxHashSet<u128> = FxHashSet::default();
+        let horizon = self.agent.config.horizon;
+        for _ in 0..horizon {
+            let mut refs: Vec<&mut Env<'p>> = envs.iter_mut().take(paths.len()).collect();
+            let judged = self.judge(&mut refs);
+            let mut next: Vec<(usize, usize, f64)> = Vec::new();
+            for (at, (_, choices)) in judged.iter().enumerate() {
+                let sites = choices.iter().filter_map(|(choice, log)| match choice {
+                    Choice::Site { site, .. } => Some((at, *site as usize, paths[at].1 + f64::from(*log))),
+                    Choice::Stop => None,
+                });
+                next.extend(sites);
+            }
+            next.sort_by(|a, b| b.2.total_cmp(&a.2));
+            let mut longer = Vec::new();
+            let mut made = Vec::new();
+            for (at, site, log) in next {
+                if longer.len() == width {
+                    break;
+                }
+                if let Some(reason) = self.stop() {
+                    return Some(reason);
+                }
+                let mut path = paths[at].0.clone();
+                path.push(site);
+                let mut env = self.env(task);
+                path.iter().for_each(|action| {
+                    env.step(Action::Apply(*action));
+                });
+                self.count(&env, origin);
+                if !seen.insert(env.graph().state_hash()) {
+                    self.counts.duplicates += 1;
+                    continue;
+                }
+                longer.push((path, log));
+                made.push(env);
+            }
+            if longer.is_empty() {
+                break;
+            }
+            (paths, envs) = (longer, made);
+        }
+        None
+    }
+
+    /// The value of each state, and its choices with their log-probabilities.
+    fn judge(&mut self, envs: &mut [&mut Env<'p>]) -> Vec<(f32, Vec<(Choice, f32)>)> {
+        let digests = self.digests(envs);
+        let refs: Vec<&Digest> = digests.iter().collect();
+        let (batch, judgement) = self.agent.judge_quickly(&refs, &self.rules, &self.known);
+        let chances = Chances::of(&batch, &judgement);
+        self.counts.expanded += refs.len();
+        refs.iter().enumerate().map(|(at, digest)| (chances.value(at), chances.all(at, digest))).collect()
+    }
+
+    /// Best-first search over states. What waits is a rewrite of a state that was looked at: it promises what that state
+    /// does, less where the policy doubts it.
+    fn guided(&mut self, task: &Arc<Task<'p>>, origin: &[Arc<Candidate>]) -> Option<StopReason> {
+        let mut queue: BinaryHeap<Waiting> = BinaryHeap::new();
+        let mut seen: FxHashSet<u128> = FxHashSet::default();
+        let mut envs: Vec<Env<'p>> = (0..BATCH).map(|_| self.env(task)).collect();
+        let horizon = self.agent.config.horizon;
+        let mut serial = 0;
+        let mut paths: Vec<Arc<Path>> = vec![Arc::new(Path { parent: None, action: 0, length: 0 })];
+        loop {
+            // The states of `envs`, one for each path, are looked at; their rewrites wait.
+            let mut refs: Vec<&mut Env<'p>> = envs.iter_mut().take(paths.len()).collect();
+            let judged = self.judge(&mut refs);
+            for ((env, path), (value, choices)) in envs.iter().zip(&paths).zip(judged) {
+                if path.length >= horizon {
+                    continue;
+                }
+                let info = env.info();
+                let gained = self.agent.config.reward_scale * (info.start_us / info.best_us).ln();
+                let promise = gained + f64::from(value);
+                let likeliest = choices.iter().map(|(_, log)| *log).fold(f32::NEG_INFINITY, f32::max);
+                for (choice, log) in choices {
+                    let Choice::Site { site, .. } = choice else { continue };
+                    serial += 1;
+                    let promise = promise - DOUBT * f64::from(likeliest - log);
+                    queue.push(Waiting { promise, serial, parent: path.clone(), action: site as usize });
+                }
+            }
+            if queue.len() > MAX_QUEUE {
+                let mut kept = std::mem::take(&mut queue).into_sorted_vec();
+                kept.drain(..kept.len() - MAX_QUEUE / 2);
+                queue = kept.into();
+            }
+            paths.clear();
+            while paths.len() < BATCH {
+                let Some(next) = queue.pop() else { break };
+                if let Some(reason) = self.stop() {
+                    return Some(reason);
+                }
+                let env = &mut envs[paths.len()];
+                env.reset();
+                next.parent.actions().into_iter().for_each(|action| {
+                    env.step(Action::Apply(action));
+                });
+                env.step(Action::Apply(next.action));
+                self.count(&envs[paths.len()], origin);
+                if seen.insert(envs[paths.len()].graph().state_hash()) {
+                    let length = next.parent.length + 1;
+                    paths.push(Arc::new(Path { parent: Some(next.parent), action: next.action, length }));
+                } else {
+                    self.counts.duplicates += 1;
+                }
+            }
+            if paths.is_empty() {
+                return None;
+            }
+        }
+    }
+}
+
+/// Actions from the start to a state, the last first.
+struct Path {
+    parent: Option<Arc<Path>>,
+    action: usize,
+    length: usize,
+}
+
+impl Path {
+    fn actions(&self) -> Vec<usize> {
+        let mut actions = Vec::with_capacity(self.length);
+        let mut at = self;
+        while let Some(parent) = &at.parent {
+            actions.push(at.action);
+            at = parent;
+        }
+        actions.reverse();
+        actions
+    }
+}
+
+/// A rewrite that waits.
+struct Waiting {
+    promise: f64,
+    /// Order of arrival: among equals the first.
+    serial: usize,
+    parent: Arc<Path>,
+    action: usize,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.promise.total_cmp(&other.promise).then(other.serial.cmp(&self.serial))
+    }
+}
