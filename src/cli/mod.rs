@@ -6,6 +6,7 @@ mod args;
 mod compare;
 mod convert;
 mod cross_check;
+mod evaluate;
 mod explain;
 mod fault;
 mod generate;
@@ -64,6 +65,7 @@ enum Command {
     VerifySubstitutions(verify::VerifySubstitutions),
     GenSubstitutions(generate::GenSubstitutions),
     TrainAgent(train_agent::TrainAgent),
+    Evaluate(evaluate::Evaluate),
 }
 
 /// How a run that went well ended.
@@ -96,6 +98,7 @@ fn run() -> u8 {
         Command::VerifySubstitutions(command) => command.run(),
         Command::GenSubstitutions(command) => command.run(),
         Command::TrainAgent(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
     };
     match answer {
         Ok(Answer::Done) => 0,

@@ -65,7 +65,8 @@ mod tests {
         let row = |step: u64, value: f64| (step, Map::from_iter([("charts/SPS".to_owned(), Value::from(value))]));
         let picture = draw(&[row(1, 2.0), row(2, 4.0), row(3, 3.0)]);
         assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
-        let curves = |picture: &str| picture.split("<polyline").filter(|part| part.contains("stroke=\"#0000FF\"")).count();
+        let curves =
+            |picture: &str| picture.split("<polyline").filter(|part| part.contains("stroke=\"#0000FF\"")).count();
         assert_eq!((curves(&picture), curves(&draw(&[]))), (1, 0), "{picture}");
         for (_, title) in PANELS {
             assert!(picture.contains(title), "{title}");

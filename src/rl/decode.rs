@@ -18,10 +18,11 @@ use super::net::digest::Digest;
 use super::net::encoder::Global;
 use super::observation::RuleObservation;
 use super::random::Random;
+use super::random_search::{Found, why_stop};
 use super::rule_features::observe_rule;
 use crate::graph::Graph;
-use crate::rewrite::{Candidate, CleanUp};
-use crate::search::{Counts, Problem, Progress, Report, Search, State, StopReason, Stopwatch, Watcher};
+use crate::rewrite::Candidate;
+use crate::search::{Counts, Problem, Report, Search, State, StopReason, Stopwatch, Watcher};
 
 /// How an agent is asked.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -99,25 +100,7 @@ impl Search for PolicySearch {
         };
         let stop_reason = run.search(self.decoding);
         let Running { best, counts, watch, .. } = run;
-        let most = problem.budget.max_rewrites.unwrap_or(usize::MAX);
-        let stop_reason = if best.rewrites.len() > most { StopReason::StopAfter } else { stop_reason };
-        let mut state = State::new(problem.graph.clone(), problem.rules.clone(), problem.model);
-        let (mut applied, mut clean_up) = (Vec::new(), CleanUp::default());
-        for candidate in best.rewrites.iter().take(most) {
-            applied.push(state.describe(candidate));
-            clean_up = clean_up.plus(state.apply(candidate).clean_up);
-        }
-        let report = Report {
-            method: self.name(),
-            found_by: if applied.is_empty() { "original" } else { self.name() },
-            seconds: watch.seconds(),
-            counts,
-            stop_reason,
-            applied,
-            best_us: state.total_us(),
-            clean_up,
-        };
-        (state.into_graph(), report)
+        best.report(self.name(), problem, &watch, counts, stop_reason)
     }
 }
 
@@ -139,12 +122,6 @@ struct Running<'p, 'r> {
     best: Found,
 }
 
-/// The best graph so far, as the rewrites that lead to it.
-struct Found {
-    rewrites: Vec<Arc<Candidate>>,
-    cost_us: f64,
-}
-
 impl<'p> Running<'p, '_> {
     /// Searches from the start, then from the best graph, as long as that gains.
     fn search(&mut self, decoding: Decoding) -> StopReason {
@@ -153,8 +130,7 @@ impl<'p> Running<'p, '_> {
             self.best.rewrites.iter().for_each(|candidate| {
                 state.apply(candidate);
             });
-            let graph = state.into_graph();
-            let task = Arc::new(Task::new(&graph, self.problem.rules.clone(), self.problem.model));
+            let task = Arc::new(Task::new(&state.into_graph(), self.problem.rules.clone(), self.problem.model));
             if self.best.cost_us.is_infinite() {
                 self.start_us = task.start_us();
                 self.best.cost_us = task.start_us();
@@ -188,28 +164,15 @@ impl<'p> Running<'p, '_> {
         Env::new(task.clone(), self.settings())
     }
 
-    /// Why the search must stop now, if it must.
     fn stop(&mut self) -> Option<StopReason> {
-        let budget = self.problem.budget;
-        if self.counts.pops >= budget.pops {
-            return Some(StopReason::Budget);
-        }
-        if self.watch.is_over() {
-            return Some(StopReason::Time);
-        }
-        let progress = Progress { pops: self.counts.pops, start_us: self.start_us, best_us: self.best.cost_us };
-        (!(self.watcher)(&progress)).then_some(StopReason::Interrupted)
+        why_stop(&self.problem, &self.watch, self.watcher, self.counts.pops, self.start_us, self.best.cost_us)
     }
 
     /// Notes an application, and keeps its graph if it is the best.
     fn count(&mut self, env: &Env<'p>, origin: &[Arc<Candidate>]) {
         self.counts.pops += 1;
         self.counts.explored += 1;
-        let info = env.info();
-        if info.best_us < self.best.cost_us - MIN_GAIN_US {
-            let rewrites = origin.iter().chain(env.best_candidates()).cloned().collect();
-            self.best = Found { rewrites, cost_us: info.best_us };
-        }
+        self.best.note(origin, env);
     }
 
     fn digests(&mut self, envs: &mut [&mut Env<'p>]) -> Vec<Digest> {

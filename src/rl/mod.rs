@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod net;
 pub mod ppo;
 pub mod random;
+pub mod random_search;
 pub mod run;
 pub mod trainer;
 #[cfg(test)]

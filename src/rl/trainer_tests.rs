@@ -142,7 +142,7 @@ fn what_gains_at_once_is_learned() {
     let (rules, model) = (rules(), Roofline::new(DeviceProfile::cpu()));
     let mut settings = config(0, 4096);
     settings.agent.horizon = 12;
-        settings.ppo = PpoConfig { num_envs: 8, num_steps: 32, num_minibatches: 4, learning_rate: 2e-3, ..settings.ppo };
+    settings.ppo = PpoConfig { num_envs: 8, num_steps: 32, num_minibatches: 4, learning_rate: 2e-3, ..settings.ppo };
     let mut trainer = Trainer::new(settings, subjects(&["nasrnn_4"], &rules, &model), Device::Cpu).unwrap();
     let mut returns = Vec::new();
     while !trainer.is_done() {
