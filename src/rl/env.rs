@@ -9,8 +9,6 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use crate::cost::CostModel;
 use crate::graph::{Changes, Graph, NodeId};
 use crate::rewrite::{Candidate, RuleSet, clean_up};
@@ -18,16 +16,19 @@ use crate::search::{Saved, State, Step as Described};
 
 use super::env_books::Books;
 use super::env_objective::{Ledger, Moment, Objective, Transition};
-use super::env_sites::{Legal, Site, Sites};
-use super::features::{self, CandidateFacts, MIN_CHANGE_US, Whole};
+use super::env_order::Order;
+use super::env_rows::Rows;
+use super::env_sites::{Legal, Scale, Site, Sites};
+use super::features::{self, MIN_CHANGE_US, Whole};
 use super::labels::Labels;
-use super::neighbourhood::{Classes, Neighbourhoods, NodeBase};
+use super::neighbourhood::{Classes, Neighbourhoods};
 use super::observation::{Candidates, Observation, Plain};
 
 /// What there is to do: a graph to rewrite, with all that is prepared once for any number of environments.
 pub struct Task<'a> {
     root: State<'a>,
     books: Books,
+    order: Order,
     rows: Rows,
     sites: Sites,
 }
@@ -41,14 +42,15 @@ impl<'a> Task<'a> {
         graph.commit();
         let root = State::new(graph, rules, model);
         let books = Books::new(root.graph());
-        let mut rows = Rows::default();
+        let order = Order::new(root.graph());
         let ids: Vec<NodeId> = root.graph().node_ids().collect();
-        rows.renew(&root, root.total_us(), &ids);
-        let mut sites = Sites::default();
+        let mut rows = Rows::default();
+        rows.renew(&root, root.total_us(), &ids, &mut Vec::new());
+        let mut sites = Sites::new(Scale { start_us: root.total_us(), weight_bytes: books.weight_bytes });
         for &id in &ids {
-            sites.renew(&root, &books, id);
+            sites.renew(&root, &books, &rows, id);
         }
-        Task { root, books, rows, sites }
+        Task { root, books, order, rows, sites }
     }
 
     /// The graph at the start.
@@ -164,51 +166,6 @@ pub struct Best {
     pub rewrites: Vec<Described>,
 }
 
-/// Features of nodes, by id.
-#[derive(Clone, Default)]
-pub(super) struct Rows {
-    rows: Vec<Option<NodeBase>>,
-    /// A hash of each.
-    digests: Vec<u64>,
-}
-
-impl Rows {
-    /// Makes those of some nodes anew.
-    fn renew(&mut self, state: &State<'_>, start_us: f64, ids: &[NodeId]) {
-        use std::hash::{Hash, Hasher};
-        let graph = state.graph();
-        self.grow(graph);
-        for &id in ids.iter().filter(|id| graph.contains(**id)) {
-            let cost = crate::cost::node_cost(state.model(), graph, id);
-            let row = features::node(graph, id, &cost, start_us);
-            let mut hasher = rustc_hash::FxHasher::default();
-            row.hash(&mut hasher);
-            self.rows[id.index()] = Some(row);
-            self.digests[id.index()] = hasher.finish();
-        }
-    }
-
-    fn grow(&mut self, graph: &Graph) {
-        if self.rows.len() < graph.id_bound() {
-            self.rows.resize(graph.id_bound(), None);
-            self.digests.resize(graph.id_bound(), 0);
-        }
-    }
-
-    /// Takes a node's from another, if that has it.
-    fn take(&mut self, other: &Rows, id: NodeId) {
-        if let Some(row) = other.rows.get(id.index()) {
-            self.rows[id.index()] = *row;
-            self.digests[id.index()] = other.digests[id.index()];
-        }
-    }
-
-    /// A hash of a node's features.
-    pub fn digest(&self, id: NodeId) -> u64 {
-        self.digests[id.index()]
-    }
-}
-
 /// A rewrite of the episode, with what undoes it.
 struct Applied {
     candidate: Arc<Candidate>,
@@ -221,6 +178,7 @@ pub struct Env<'a> {
     settings: EnvSettings,
     state: State<'a>,
     books: Books,
+    order: Order,
     rows: Rows,
     sites: Sites,
     path: Vec<Applied>,
@@ -250,7 +208,9 @@ pub struct Env<'a> {
 #[derive(Default)]
 struct Buffers {
     position: Vec<u32>,
-    counts: FxHashMap<u64, u32>,
+    counts: Vec<u32>,
+    /// Nodes that have other features than before.
+    other: Vec<NodeId>,
 }
 
 impl<'a> Env<'a> {
@@ -260,6 +220,7 @@ impl<'a> Env<'a> {
         Env {
             state: task.root.clone(),
             books: task.books.clone(),
+            order: task.order.clone(),
             rows: task.rows.clone(),
             sites: task.sites.clone(),
             path: Vec::new(),
@@ -285,6 +246,13 @@ impl<'a> Env<'a> {
     /// measured once is kept by state hash. Without it the estimate is taken.
     pub fn measure_with(&mut self, measure: Box<dyn FnMut(&Graph) -> f64 + Send + 'a>) {
         self.ledger.measure_with(measure);
+    }
+
+    /// An environment of another task at the start of an episode, which measures as this one does.
+    pub(super) fn with_task(&mut self, task: Arc<Task<'a>>, settings: EnvSettings) -> Env<'a> {
+        let mut env = Env::new(task, settings);
+        env.ledger.take_measure(&mut self.ledger);
+        env
     }
 
     /// The task.
@@ -333,12 +301,16 @@ impl<'a> Env<'a> {
             labels.clone_from(root);
         }
         self.books.clone_from(&self.task.books);
-        for list in [&mut self.strayed, &mut self.edited, &mut self.renewed] {
-            for id in list.drain(..) {
-                self.rows.take(&self.task.rows, id);
-                self.sites.take(&self.task.sites, id);
-            }
+        self.order.clone_from(&self.task.order);
+        self.strayed.append(&mut self.edited);
+        self.strayed.append(&mut self.renewed);
+        self.strayed.sort_unstable();
+        self.strayed.dedup();
+        for id in self.strayed.drain(..) {
+            self.rows.take(&self.task.rows, id);
+            self.sites.take(&self.task.sites, id);
         }
+        self.sites.taken(&self.task.sites);
         self.actions.clear();
         self.best_actions = 0;
         self.best_us = self.task.start_us();
@@ -401,6 +373,7 @@ impl<'a> Env<'a> {
         let saved = self.state.apply(&candidate);
         let Changes { content, users } = &saved.changes;
         self.books.update(self.state.graph(), &saved.changes);
+        self.order.update(self.state.graph(), &saved.changes);
         self.sites.note(&saved.changes);
         self.edited.extend_from_slice(content);
         self.edited.extend(users.iter().map(|(id, _)| *id));
@@ -414,8 +387,10 @@ impl<'a> Env<'a> {
 
     /// Applies the candidate and its like elsewhere.
     fn apply_all(&mut self, chosen: Legal) {
+        let group = self.sites.at(chosen).group;
+        let places = self.legal.iter().map(|l| (l.anchor, self.sites.at(*l)));
         let alike: Vec<(NodeId, Site)> =
-            self.legal.iter().filter(|l| l.key == chosen.key).map(|l| (l.anchor, self.sites.at(*l).clone())).collect();
+            places.filter(|(_, s)| s.group == group).map(|(a, s)| (a, s.clone())).collect();
         let first = self.sites.at(chosen).candidate.clone();
         self.apply(first.clone());
         for (anchor, site) in alike {
@@ -424,12 +399,11 @@ impl<'a> Env<'a> {
             }
             self.refresh();
             let left = self.sites.of(anchor).iter().find(|s| s.candidate.found == site.candidate.found);
-            let Some(left) = left.cloned() else { continue };
-            let key = left.key(&self.rows);
-            let allowed =
-                || self.books.allow(&self.task.books, &left) && left.candidate.patch.is_acyclic(self.state.graph());
-            if key == chosen.key && allowed() {
-                self.apply(left.candidate);
+            let Some(left) = left.filter(|left| left.group == group) else { continue };
+            let is_legal =
+                self.books.allow(&self.task.books, left) && left.candidate.patch.is_acyclic(self.state.graph());
+            if is_legal {
+                self.apply(left.candidate.clone());
             }
         }
     }
@@ -437,13 +411,15 @@ impl<'a> Env<'a> {
     /// Brings features and candidates up to date.
     fn refresh(&mut self) {
         let start_us = self.task.start_us();
-        self.rows.renew(&self.state, start_us, &self.edited);
+        let other = &mut self.buffers.other;
+        other.clear();
+        self.rows.renew(&self.state, start_us, &self.edited, other);
         self.strayed.append(&mut self.edited);
         for id in &self.renewed {
-            self.sites.renew(&self.state, &self.books, *id);
+            self.sites.renew(&self.state, &self.books, &self.rows, *id);
         }
         self.strayed.append(&mut self.renewed);
-        self.sites.renew_growth(&self.state, &self.books, &mut self.strayed);
+        self.sites.renew_rest(&self.state, &self.books, &self.rows, other, &mut self.strayed);
     }
 
     /// Brings features, candidates and what is legal up to date. No table of classes is needed, so that many environments
@@ -453,7 +429,7 @@ impl<'a> Env<'a> {
             return;
         }
         self.refresh();
-        self.sites.legal(&self.state, &self.books, &self.task.books, &self.rows, &mut self.legal);
+        self.sites.legal(&self.state, &self.books, &self.task.books, &mut self.order, &mut self.legal);
         self.current = true;
     }
 
@@ -489,10 +465,8 @@ impl<'a> Env<'a> {
 
     /// Brings the classes up to date, as far as they are known or may be added; whether all are.
     pub(super) fn classify(&mut self, classes: impl Classes) -> bool {
-        let rows = &self.rows.rows;
-        let row = |id: NodeId| rows[id.index()].expect("the features of live nodes are current");
         let Some(labels) = &mut self.labels else { return false };
-        let done = labels.update(self.state.graph(), &row, classes);
+        let done = labels.update(self.state.graph(), &|id| self.rows.row(id), classes);
         if done && self.path.is_empty() && self.root_labels.is_none() {
             self.root_labels = Some(labels.clone());
         }
@@ -545,10 +519,11 @@ impl<'a> Env<'a> {
         let Env { state, actions, best_us, over, .. } = self;
         let ids: Vec<NodeId> = state.graph().node_ids().collect();
         (fresh.state, fresh.actions, fresh.best_us, fresh.over) = (state.clone(), actions.clone(), *best_us, *over);
-        fresh.books = Books::new(state.graph());
-        (fresh.rows, fresh.sites) = (Rows::default(), Sites::default());
-        fresh.rows.renew(state, self.task.start_us(), &ids);
-        ids.iter().for_each(|id| fresh.sites.renew(state, &fresh.books, *id));
+        (fresh.books, fresh.order) = (Books::new(state.graph()), Order::new(state.graph()));
+        let scale = Scale { start_us: self.task.start_us(), weight_bytes: self.task.books.weight_bytes };
+        (fresh.rows, fresh.sites) = (Rows::default(), Sites::new(scale));
+        fresh.rows.renew(state, self.task.start_us(), &ids, &mut Vec::new());
+        ids.iter().for_each(|id| fresh.sites.renew(state, &fresh.books, &fresh.rows, *id));
         fresh
     }
 
@@ -556,6 +531,11 @@ impl<'a> Env<'a> {
     pub fn best_candidates(&self) -> impl Iterator<Item = &Arc<Candidate>> {
         let rewrites = self.actions[..self.best_actions].last().map_or(0, |(_, rewrites)| *rewrites);
         self.path[..rewrites].iter().map(|applied| &applied.candidate)
+    }
+
+    /// Positions of the candidates that lead to the best graph of the episode.
+    pub fn best_actions(&self) -> Vec<usize> {
+        self.actions[..self.best_actions].iter().map(|(position, _)| *position).collect()
     }
 
     /// The best graph of the episode: the cheapest by estimate, or by measurement where that is the objective.
@@ -566,16 +546,17 @@ impl<'a> Env<'a> {
             described.push(state.describe(candidate));
             state.apply(candidate);
         }
-        let actions = self.actions[..self.best_actions].iter().map(|(position, _)| *position).collect();
+        let actions = self.best_actions();
         Best { cost_us: state.total_us(), graph: state.into_graph(), actions, rewrites: described }
     }
 }
 
 /// The candidates as an agent sees them.
 fn collect_candidates(legal: &[Legal], sites: &Sites, whole: &Whole, buffers: &mut Buffers) -> Candidates {
-    let Buffers { position, counts } = buffers;
+    let Buffers { position, counts, .. } = buffers;
     counts.clear();
-    legal.iter().for_each(|l| *counts.entry(l.key).or_insert(0) += 1);
+    counts.resize(sites.groups(), 0);
+    legal.iter().for_each(|l| counts[sites.at(*l).group as usize] += 1);
     let mut seen = Candidates {
         rules: Vec::with_capacity(legal.len()),
         features: Vec::with_capacity(legal.len()),
@@ -586,14 +567,10 @@ fn collect_candidates(legal: &[Legal], sites: &Sites, whole: &Whole, buffers: &m
     for l in legal {
         let site = sites.at(*l);
         seen.rules.push(site.candidate.found.rule);
-        let facts = CandidateFacts {
-            change_us: site.candidate.score,
-            weight_growth: site.growth,
-            added: i64::from(site.added),
-            equivalent: counts[&l.key] as usize,
-            members: site.members as usize,
-        };
-        seen.features.push(features::candidate(&facts, whole));
+        let mut own = site.features;
+        own[5] = features::equivalent(counts[site.group as usize]);
+        own[7] = features::earns(site.candidate.score, whole);
+        seen.features.push(own);
         seen.touched.extend(site.touched.iter().map(|id| position[id.index()]));
         seen.starts.push(seen.touched.len() as u32);
     }

@@ -13,7 +13,15 @@ const MAX_NODE_GROWTH: usize = 2;
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 struct Share {
     operator: bool,
-    weight_bytes: u64,
+    /// Bytes of a constant, and whether inference reads it.
+    bytes: u64,
+    is_read: bool,
+}
+
+impl Share {
+    fn weight_bytes(&self) -> u64 {
+        if self.is_read { self.bytes } else { 0 }
+    }
 }
 
 /// The totals.
@@ -41,20 +49,26 @@ impl Books {
     }
 
     fn renew(&mut self, graph: &Graph, ids: impl Iterator<Item = NodeId>) {
-        if self.shares.len() < graph.id_bound() {
-            self.shares.resize(graph.id_bound(), Share::default());
-        }
         for id in ids {
+            if self.shares.len() <= id.index() {
+                // An edit may speak of nodes beyond the bound, which it added and removed.
+                self.shares.resize(graph.id_bound().max(id.index() + 1), Share::default());
+            }
             let new = share(graph, id);
             let old = std::mem::replace(&mut self.shares[id.index()], new);
             self.operators = self.operators + usize::from(new.operator) - usize::from(old.operator);
-            self.weight_bytes = self.weight_bytes + new.weight_bytes - old.weight_bytes;
+            self.weight_bytes = self.weight_bytes + new.weight_bytes() - old.weight_bytes();
         }
     }
 
     /// Bytes that inference reads of a constant.
     pub fn weight_of(&self, id: NodeId) -> u64 {
-        self.shares[id.index()].weight_bytes
+        self.shares[id.index()].weight_bytes()
+    }
+
+    /// Bytes of a constant.
+    pub fn bytes_of(&self, id: NodeId) -> u64 {
+        self.shares[id.index()].bytes
     }
 
     /// Operators that a graph of this root may have.
@@ -77,14 +91,14 @@ impl Books {
 fn share(graph: &Graph, id: NodeId) -> Share {
     let Some(node) = graph.get(id) else { return Share::default() };
     if !node.constant {
-        return Share { operator: true, weight_bytes: 0 };
+        return Share { operator: true, ..Share::default() };
     }
     let is_read = graph.feeds_output(id) || graph.uses(id).any(|(_, user)| !graph.node(user).constant);
-    Share { operator: false, weight_bytes: if is_read { bytes(graph, id) } else { 0 } }
+    Share { operator: false, bytes: bytes(graph, id), is_read }
 }
 
 /// Bytes of a node's results.
-pub(super) fn bytes(graph: &Graph, id: NodeId) -> u64 {
+fn bytes(graph: &Graph, id: NodeId) -> u64 {
     let of = |ty: &crate::graph::TensorType| {
         let count = ty.count().known().unwrap_or(0).max(0) as u64;
         ty.dtype.byte_len(count).unwrap_or(0)

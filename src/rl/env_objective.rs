@@ -105,6 +105,11 @@ impl<'a> Ledger<'a> {
         self.measured.clear();
     }
 
+    /// Takes over how to measure. What was measured stays behind: a state hash says nothing of the sizes of inputs.
+    pub fn take_measure(&mut self, other: &mut Ledger<'a>) {
+        self.measure = other.measure.take();
+    }
+
     pub fn reset(&mut self) {
         self.now = self.start;
         self.best_measured_us = None;

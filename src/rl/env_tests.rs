@@ -12,11 +12,11 @@ use super::neighbourhood::{Neighbourhoods, refine};
 use super::observation::Observation;
 use super::observe_rule;
 
-fn rules() -> Arc<RuleSet> {
+pub(super) fn rules() -> Arc<RuleSet> {
     Arc::new(RuleSet::compile(Library::starter().unwrap().rules().cloned()).unwrap())
 }
 
-fn model(name: &str, sizes: &[(&str, u64)]) -> Graph {
+pub(super) fn model(name: &str, sizes: &[(&str, u64)]) -> Graph {
     let mut graph = import(zoo::build(name, sizes).unwrap(), &ImportOptions::default()).unwrap().graph;
     clean_up(&mut graph);
     graph.commit();

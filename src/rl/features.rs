@@ -45,7 +45,7 @@
 //! | 2 | its size as 1 + log10(change / initial total) / 6, at least 0 |
 //! | 3 | predicted growth of the weights that inference reads / those at the start, through a signed square root |
 //! | 4 | operators added less removed / 16 |
-//! | 5 | log2(equivalent candidates, itself included) / 6 |
+//! | 5 | log2(equivalent legal candidates, itself included) / 6 |
 //! | 6 | log2(members of its groups) / 6 |
 //! | 7 | what it would earn now: tanh(4 log(best so far / cost after it)), 0 if nothing |
 //!
@@ -254,21 +254,6 @@ pub fn edge(graph: &Graph, user: Use) -> Option<[f32; EDGE_FEATURES]> {
     Some(f)
 }
 
-/// What a candidate's features are made of.
-#[derive(Clone, Copy, Debug)]
-pub struct CandidateFacts {
-    /// Predicted change of time, in microseconds.
-    pub change_us: f64,
-    /// Predicted growth of the weights, in bytes.
-    pub weight_growth: i64,
-    /// Operators added less removed.
-    pub added: i64,
-    /// Candidates that do the same elsewhere, itself included.
-    pub equivalent: usize,
-    /// Members of its groups.
-    pub members: usize,
-}
-
 /// What the features of candidates and of the whole are related to.
 #[derive(Clone, Copy, Debug)]
 pub struct Whole {
@@ -290,22 +275,34 @@ pub struct Whole {
     pub weights: (u64, u64, u64),
 }
 
-/// Features of a candidate.
-pub fn candidate(facts: &CandidateFacts, whole: &Whole) -> [f32; CANDIDATE_FEATURES] {
+/// Features of a candidate that depend on nothing but itself: its predicted change of time as a share of the initial total,
+/// operators added less removed, members of its groups.
+pub(super) fn candidate(share: f64, added: i32, members: usize) -> [f32; CANDIDATE_FEATURES] {
     let mut f = [0.0; CANDIDATE_FEATURES];
-    let share = if whole.start_us > 0.0 { facts.change_us / whole.start_us } else { 0.0 };
-    if facts.change_us.abs() >= MIN_CHANGE_US {
+    if share.is_finite() {
         f[0] = clamp(share);
-        f[1] = facts.change_us.signum() as f32;
+        f[1] = share.signum() as f32;
         f[2] = log_share(share.abs()) as f32;
     }
-    let growth = facts.weight_growth as f64 / whole.weights.0.max(1) as f64;
-    f[3] = clamp(growth.abs().sqrt().copysign(growth));
-    f[4] = clamp(facts.added as f64 / 16.0);
-    f[5] = clamp((facts.equivalent.max(1) as f64).log2() / 6.0);
-    f[6] = clamp((facts.members.max(1) as f64).log2() / 6.0);
-    f[7] = log_ratio(whole.best_us, whole.cost_us + facts.change_us).max(0.0);
+    f[4] = clamp(f64::from(added) / 16.0);
+    f[6] = clamp((members as f64).log2() / 6.0);
     f
+}
+
+/// Growth of the weights, as a share of those at the start.
+pub(super) fn weight_growth(share: f64) -> f32 {
+    clamp(share.abs().sqrt().copysign(share))
+}
+
+/// Number of equivalent candidates.
+pub(super) fn equivalent(count: u32) -> f32 {
+    if count < 2 { 0.0 } else { clamp(f64::from(count).log2() / 6.0) }
+}
+
+/// What a candidate of this change would earn.
+pub(super) fn earns(change_us: f64, whole: &Whole) -> f32 {
+    let after_us = whole.cost_us + change_us;
+    if after_us < whole.best_us { log_ratio(whole.best_us, after_us) } else { 0.0 }
 }
 
 /// Features of the whole.

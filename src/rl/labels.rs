@@ -24,6 +24,7 @@ pub(super) struct Labels {
     edges: Vec<SmallVec<[ClassId; 12]>>,
     work: Work,
     marks: Marks,
+    consumers: Marks,
 }
 
 /// What is left to do, radius by radius. A pass that meets a class which it may not add leaves this as it is for the next.
@@ -62,6 +63,10 @@ impl Marks {
     fn insert(&mut self, id: NodeId) -> bool {
         std::mem::replace(&mut self.stamps[id.index()], self.now) != self.now
     }
+
+    fn contains(&self, id: NodeId) -> bool {
+        self.stamps[id.index()] == self.now
+    }
 }
 
 impl Labels {
@@ -75,6 +80,7 @@ impl Labels {
             edges: Vec::new(),
             work: Work { level: 0, content: all.clone(), edited: all, changed: Vec::new() },
             marks: Marks::default(),
+            consumers: Marks::default(),
         }
     }
 
@@ -174,16 +180,23 @@ impl Labels {
             self.marks.insert(id);
             due.push(id);
         }
-        for at in 0..self.work.content.len() {
-            self.incoming(graph, self.work.content[at], level, classes, &mut due)?;
+        // Consumers whose incoming edges are all made anew: no edge is looked up twice.
+        self.consumers.begin(graph.id_bound());
+        let content = self.work.content.len();
+        for at in 0..content + self.work.changed.len() {
+            let id = if at < content { self.work.content[at] } else { self.work.changed[at - content] };
+            if self.consumers.insert(id) {
+                self.incoming(graph, id, level, classes, &mut due)?;
+            }
         }
         for at in 0..self.work.changed.len() {
             let id = self.work.changed[at];
-            self.incoming(graph, id, level, classes, &mut due)?;
             for user in graph.users(id) {
-                self.edge(id, user, level, classes)?;
-                if self.marks.insert(user.node) {
-                    due.push(user.node);
+                if !self.consumers.contains(user.node) {
+                    self.edge(id, user, level, classes)?;
+                    if self.marks.insert(user.node) {
+                        due.push(user.node);
+                    }
                 }
             }
         }

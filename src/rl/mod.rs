@@ -3,12 +3,16 @@
 pub mod env;
 mod env_books;
 mod env_objective;
+mod env_order;
+mod env_rows;
 mod env_sites;
 pub mod features;
+mod interner;
 mod labels;
 pub mod neighbourhood;
 pub mod observation;
 mod rule_features;
+pub mod vector;
 
 pub use env_objective::Objective;
 pub use rule_features::observe_rule;

@@ -8,13 +8,9 @@
 //! Classes are numbered from 0 at each radius in the order in which they are first met: the same graphs in the same order
 //! give the same numbers.
 
-use std::hash::{Hash, Hasher};
-
-use indexmap::IndexSet;
-use rustc_hash::FxBuildHasher;
-
 use crate::graph::OpKind;
 
+use super::interner::{Interner, mix};
 use super::observation::{ClassId, EDGE_FEATURES, NODE_FEATURES, PlainEdge};
 
 /// Rows of the table of operators: input, weight, opaque, then every operator that is understood.
@@ -29,46 +25,28 @@ pub struct NodeBase {
     pub features: [f32; NODE_FEATURES],
 }
 
+impl NodeBase {
+    /// Equal for equal bases, and hardly ever for others.
+    pub(super) fn digest(&self) -> u64 {
+        hash_features(u64::from(self.operator), &self.features)
+    }
+}
+
 impl PartialEq for NodeBase {
     fn eq(&self, other: &NodeBase) -> bool {
-        let bits = |row: &NodeBase| row.features.map(f32::to_bits);
-        self.operator == other.operator && bits(self) == bits(other)
+        self.operator == other.operator && same_bits(&self.features, &other.features)
     }
 }
 
 impl Eq for NodeBase {}
 
-impl Hash for NodeBase {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u32(self.operator);
-        hash_bits(&self.features, state);
-    }
+fn same_bits<const N: usize>(a: &[f32; N], b: &[f32; N]) -> bool {
+    a.map(f32::to_bits) == b.map(f32::to_bits)
 }
 
-/// Two numbers a word: half the work of a hasher that takes a word at a time.
-fn hash_bits<H: Hasher>(features: &[f32], state: &mut H) {
-    for pair in features.chunks(2) {
-        let second = pair.get(1).map_or(0, |f| f.to_bits());
-        state.write_u64(u64::from(pair[0].to_bits()) << 32 | u64::from(second));
-    }
-}
-
-/// An edge by itself.
-#[derive(Clone, Copy, Debug)]
-struct EdgeBase([f32; EDGE_FEATURES]);
-
-impl PartialEq for EdgeBase {
-    fn eq(&self, other: &EdgeBase) -> bool {
-        self.0.map(f32::to_bits) == other.0.map(f32::to_bits)
-    }
-}
-
-impl Eq for EdgeBase {}
-
-impl Hash for EdgeBase {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        hash_bits(&self.0, state);
-    }
+fn hash_features(seed: u64, features: &[f32]) -> u64 {
+    let pair = |p: &[f32]| u64::from(p[0].to_bits()) << 32 | p.get(1).map_or(0, |f| u64::from(f.to_bits()));
+    features.chunks(2).fold(mix(seed, 1), |hash, p| mix(hash, pair(p)))
 }
 
 /// What a class of edges at radius k stands for.
@@ -93,23 +71,54 @@ pub struct NodeClass<'a> {
     pub outgoing: &'a [ClassId],
 }
 
-/// The classes of one radius above 0. A node's key is its class before, the number of edges that enter, their classes,
-/// and the classes of those that leave.
+impl EdgeClass {
+    fn hash(self) -> u64 {
+        mix(mix(2, u64::from(self.before)), u64::from(self.from) << 32 | u64::from(self.to))
+    }
+}
+
+/// The classes of one radius above 0.
 #[derive(Clone, Debug, Default)]
 struct Level {
-    nodes: IndexSet<Box<[ClassId]>, FxBuildHasher>,
-    edges: IndexSet<EdgeClass, FxBuildHasher>,
+    nodes: Interner,
+    /// Where the key of each class of nodes ends. A key is the class before, the number of edges that enter, their
+    /// classes, and the classes of those that leave.
+    ends: Vec<u32>,
+    keys: Vec<ClassId>,
+    edges: Interner,
+    edge_keys: Vec<EdgeClass>,
+}
+
+impl Level {
+    fn key(&self, class: ClassId) -> &[ClassId] {
+        let at = class as usize;
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.keys[start as usize..self.ends[at] as usize]
+    }
+
+    fn find(&self, hash: u64, key: &[ClassId]) -> Option<ClassId> {
+        self.nodes.find(hash, |class| self.key(class) == key)
+    }
+
+    fn find_edge(&self, hash: u64, class: EdgeClass) -> Option<ClassId> {
+        self.edges.find(hash, |known| self.edge_keys[known as usize] == class)
+    }
+}
+
+fn hash_key(key: &[ClassId]) -> u64 {
+    let pair = |p: &[ClassId]| u64::from(p[0]) << 32 | p.get(1).map_or(0, |c| u64::from(*c) + 1);
+    key.chunks(2).fold(mix(3, key.len() as u64), |hash, p| mix(hash, pair(p)))
 }
 
 /// The table of classes. See the module.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Neighbourhoods {
-    node_bases: IndexSet<NodeBase, FxBuildHasher>,
-    edge_bases: IndexSet<EdgeBase, FxBuildHasher>,
+    nodes: Interner,
+    node_bases: Vec<NodeBase>,
+    edges: Interner,
+    edge_bases: Vec<[f32; EDGE_FEATURES]>,
     levels: Vec<Level>,
     generation: u64,
-    /// Words of all keys of nodes.
-    key_words: usize,
 }
 
 /// Writes the key of a class of nodes.
@@ -124,13 +133,7 @@ pub(super) fn node_key(class: NodeClass<'_>, key: &mut Vec<ClassId>) {
 impl Neighbourhoods {
     /// An empty table of the classes at radius 0 to `rounds`.
     pub fn new(rounds: usize) -> Neighbourhoods {
-        Neighbourhoods {
-            node_bases: IndexSet::default(),
-            edge_bases: IndexSet::default(),
-            levels: vec![Level::default(); rounds],
-            generation: 0,
-            key_words: 0,
-        }
+        Neighbourhoods { levels: vec![Level::default(); rounds], ..Neighbourhoods::default() }
     }
 
     /// The largest radius.
@@ -153,14 +156,13 @@ impl Neighbourhoods {
         self.len() == 0
     }
 
-    /// About how many bytes the table takes.
+    /// Bytes of what the table holds.
     pub fn bytes(&self) -> usize {
-        // An entry of an index set has its hash beside it and 4 bytes of index, in tables that are two thirds full.
-        let entry = |size: usize| (size + 8) * 3 / 2 + 8;
-        let bases = self.node_bases.len() * entry(size_of::<NodeBase>());
-        let edge_bases = self.edge_bases.len() * entry(size_of::<EdgeBase>());
-        let level = |l: &Level| l.nodes.len() * entry(16) + l.edges.len() * entry(size_of::<EdgeClass>());
-        bases + edge_bases + self.levels.iter().map(level).sum::<usize>() + self.key_words * size_of::<ClassId>()
+        let level = |l: &Level| {
+            l.nodes.bytes() + l.edges.bytes() + 4 * (l.ends.len() + l.keys.len()) + size_of_val(&l.edge_keys[..])
+        };
+        let bases = size_of_val(&self.node_bases[..]) + size_of_val(&self.edge_bases[..]);
+        self.nodes.bytes() + self.edges.bytes() + bases + self.levels.iter().map(level).sum::<usize>()
     }
 
     /// Empties the table and begins another generation: whoever holds classes asks for them anew.
@@ -170,12 +172,12 @@ impl Neighbourhoods {
 
     /// Number of classes of nodes at a radius.
     pub fn node_count(&self, level: usize) -> usize {
-        if level == 0 { self.node_bases.len() } else { self.levels[level - 1].nodes.len() }
+        if level == 0 { self.node_bases.len() } else { self.levels[level - 1].ends.len() }
     }
 
     /// Number of classes of edges at a radius.
     pub fn edge_count(&self, level: usize) -> usize {
-        if level == 0 { self.edge_bases.len() } else { self.levels[level - 1].edges.len() }
+        if level == 0 { self.edge_bases.len() } else { self.levels[level - 1].edge_keys.len() }
     }
 
     /// What a class of nodes at radius 0 stands for.
@@ -185,34 +187,52 @@ impl Neighbourhoods {
 
     /// What a class of edges at radius 0 stands for.
     pub fn edge_base(&self, class: ClassId) -> &[f32; EDGE_FEATURES] {
-        &self.edge_bases[class as usize].0
+        &self.edge_bases[class as usize]
     }
 
     /// What a class of edges at a radius from 1 stands for.
     pub fn edge(&self, level: usize, class: ClassId) -> EdgeClass {
-        self.levels[level - 1].edges[class as usize]
+        self.levels[level - 1].edge_keys[class as usize]
     }
 
     /// What a class of nodes at a radius from 1 stands for.
     pub fn node(&self, level: usize, class: ClassId) -> NodeClass<'_> {
-        let key = &self.levels[level - 1].nodes[class as usize];
+        let key = self.levels[level - 1].key(class);
         let (incoming, outgoing) = key[2..].split_at(key[1] as usize);
         NodeClass { before: key[0], incoming, outgoing }
     }
 
     /// The class of a node by itself.
     pub fn intern_base(&mut self, base: &NodeBase) -> ClassId {
-        self.node_bases.insert_full(*base).0 as ClassId
+        self.find_base(base).unwrap_or_else(|| {
+            self.node_bases.push(*base);
+            self.nodes.insert(base.digest())
+        })
+    }
+
+    fn find_base(&self, base: &NodeBase) -> Option<ClassId> {
+        self.nodes.find(base.digest(), |class| self.node_bases[class as usize] == *base)
     }
 
     /// The class of an edge by itself.
     pub fn intern_edge_base(&mut self, features: &[f32; EDGE_FEATURES]) -> ClassId {
-        self.edge_bases.insert_full(EdgeBase(*features)).0 as ClassId
+        self.find_edge_base(features).unwrap_or_else(|| {
+            self.edge_bases.push(*features);
+            self.edges.insert(hash_features(0, features))
+        })
+    }
+
+    fn find_edge_base(&self, features: &[f32; EDGE_FEATURES]) -> Option<ClassId> {
+        self.edges.find(hash_features(0, features), |class| same_bits(&self.edge_bases[class as usize], features))
     }
 
     /// The class of an edge at a radius from 1.
     pub fn intern_edge(&mut self, level: usize, class: EdgeClass) -> ClassId {
-        self.levels[level - 1].edges.insert_full(class).0 as ClassId
+        let (level, hash) = (&mut self.levels[level - 1], class.hash());
+        level.find_edge(hash, class).unwrap_or_else(|| {
+            level.edge_keys.push(class);
+            level.edges.insert(hash)
+        })
     }
 
     /// The class of a node at a radius from 1. Its lists are ascending.
@@ -224,12 +244,12 @@ impl Neighbourhoods {
     }
 
     fn intern_key(&mut self, level: usize, key: &[ClassId]) -> ClassId {
-        let nodes = &mut self.levels[level - 1].nodes;
-        if let Some(known) = nodes.get_index_of(key) {
-            return known as ClassId;
-        }
-        self.key_words += key.len();
-        nodes.insert_full(key.into()).0 as ClassId
+        let (level, hash) = (&mut self.levels[level - 1], hash_key(key));
+        level.find(hash, key).unwrap_or_else(|| {
+            level.keys.extend_from_slice(key);
+            level.ends.push(level.keys.len() as u32);
+            level.nodes.insert(hash)
+        })
     }
 }
 
@@ -291,18 +311,18 @@ impl Classes for &mut Neighbourhoods {
 /// Only looks: many threads may do so at a time.
 impl Classes for &Neighbourhoods {
     fn base(&mut self, base: &NodeBase) -> Option<ClassId> {
-        self.node_bases.get_index_of(base).map(|i| i as ClassId)
+        self.find_base(base)
     }
 
     fn edge_base(&mut self, features: &[f32; EDGE_FEATURES]) -> Option<ClassId> {
-        self.edge_bases.get_index_of(&EdgeBase(*features)).map(|i| i as ClassId)
+        self.find_edge_base(features)
     }
 
     fn edge(&mut self, level: usize, class: EdgeClass) -> Option<ClassId> {
-        self.levels[level - 1].edges.get_index_of(&class).map(|i| i as ClassId)
+        self.levels[level - 1].find_edge(class.hash(), class)
     }
 
     fn node(&mut self, level: usize, key: &[ClassId]) -> Option<ClassId> {
-        self.levels[level - 1].nodes.get_index_of(key).map(|i| i as ClassId)
+        self.levels[level - 1].find(hash_key(key), key)
     }
 }
