@@ -1,0 +1,130 @@
+"""Trains an agent for each model and seed, and compares it with the classical searches.
+
+    python3 benches/agents.py run GRAPHOPT FOLDER [--steps N] [--seeds N] [--budget N] MODEL...
+    python3 benches/agents.py table FOLDER/runs.csv > docs/results/agents.md
+
+Every method may make BUDGET graphs. The searches without training run again with as many graphs as training and use of the
+agent made together, and again for as long as both took: what is learned must pay for its training. Rows are added to
+FOLDER/runs.csv as they come; a row that is there already is not made again.
+"""
+
+import argparse
+import csv
+import json
+import random
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FIELDS = ["model", "training_seed", "allowance", "method", "seed", "start_us", "best_us", "pops", "seconds"]
+
+
+def run(options):
+    folder = Path(options.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = folder / "runs.csv"
+    known = set()
+    if rows.exists():
+        known = {(r["model"], r["training_seed"], r["allowance"]) for r in csv.DictReader(rows.open())}
+    else:
+        rows.write_text(",".join(FIELDS) + "\n")
+
+    def evaluate(model, seed, allowance, *flags):
+        if (model, str(seed), allowance) in known:
+            return
+        command = [options.graphopt, "evaluate", model, "--json", *flags]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        with rows.open("a") as file:
+            writer = csv.DictWriter(file, FIELDS, extrasaction="ignore")
+            for row in json.loads(out)["runs"]:
+                writer.writerow({**row, "training_seed": seed, "allowance": allowance})
+
+    for model in options.models:
+        trained = []
+        for seed in range(options.seeds):
+            out = folder / "runs" / f"{Path(model).stem}-{seed}"
+            agent, clock = out / "agent.safetensors", out / "seconds"
+            if not clock.exists():
+                begin = time.time()
+                command = [options.graphopt, "train-agent", model, "--out", out, "--seed", seed]
+                command += ["--total-timesteps", options.steps]
+                subprocess.run(list(map(str, command)), check=True, capture_output=True)
+                clock.write_text(str(time.time() - begin))
+            trained.append(float(clock.read_text()))
+            own = ["--agent", str(agent), "--budget", str(options.budget), "--seeds", "1", "--seed", str(seed)]
+            evaluate(model, seed, "use alone", *own)
+            print(f"{model} {seed}: trained in {trained[-1]:.0f} s", file=sys.stderr)
+        # The searches without training do not depend on its seed.
+        seeds = ["--seeds", str(options.seeds)]
+        evaluate(model, "-", "equal graphs", "--budget", str(options.steps + options.budget), *seeds)
+        seconds = f"{statistics.fmean(trained):.1f}"
+        evaluate(model, "-", "equal time", "--budget", str(10**9), "--time", seconds, "--seeds", "1")
+
+
+def interquartile_mean(scores):
+    scores = sorted(scores)
+    cut = len(scores) // 4
+    return statistics.fmean(scores[cut : len(scores) - cut])
+
+
+def interval(by_model, draws=2000):
+    """95 % bootstrap interval of the interquartile mean, drawn within each model (Agarwal et al. 2021)."""
+    generator = random.Random(0)
+    means = []
+    for _ in range(draws):
+        drawn = [generator.choice(scores) for scores in by_model.values() for _ in scores]
+        means.append(interquartile_mean(drawn))
+    means.sort()
+    return means[int(0.025 * draws)], means[int(0.975 * draws)]
+
+
+def table(path):
+    rows = list(csv.DictReader(open(path)))
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    best = {m: min(float(r["best_us"]) for r in rows if r["model"] == m) for m in models}
+
+    def score(row):
+        start = float(row["start_us"])
+        return (start - float(row["best_us"])) / (start - best[row["model"]])
+
+    columns = list(dict.fromkeys((row["method"], row["allowance"]) for row in rows))
+    print("| method | allowance | interquartile mean | 95 % interval | " + " | ".join(models) + " |")
+    print("| --- | --- | --- | --- |" + " --- |" * len(models))
+    for method, allowance in columns:
+        by_model = {}
+        for row in rows:
+            if (row["method"], row["allowance"]) == (method, allowance):
+                by_model.setdefault(row["model"], []).append(score(row))
+        everything = [s for scores in by_model.values() for s in scores]
+        low, high = interval(by_model)
+        cells = []
+        for model in models:
+            scores = by_model.get(model, [])
+            spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
+            cells.append(f"{statistics.fmean(scores):.3f}{spread}" if scores else "-")
+        mean = interquartile_mean(everything)
+        print(f"| {method} | {allowance} | {mean:.3f} | [{low:.3f}, {high:.3f}] | " + " | ".join(cells) + " |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, dest="command")
+    runs = commands.add_parser("run")
+    runs.add_argument("graphopt")
+    runs.add_argument("folder")
+    runs.add_argument("models", nargs="+")
+    runs.add_argument("--steps", type=int, default=60_000)
+    runs.add_argument("--seeds", type=int, default=5)
+    runs.add_argument("--budget", type=int, default=2_000)
+    commands.add_parser("table").add_argument("rows")
+    options = parser.parse_args()
+    if options.command == "run":
+        run(options)
+    else:
+        table(options.rows)
+
+
+if __name__ == "__main__":
+    main()
