@@ -1,7 +1,8 @@
 //! Searching with an agent: its policy alone, sampled, in a beam, or as the guide of a best-first search.
 //!
-//! Every way returns the best graph that it visited. When an episode ends at its horizon with a gain, the search goes on
-//! from the best graph, so that an agent may do more than one horizon of rewrites. A pop of the budget is a rewrite applied
+//! Every way returns the best graph that it visited, and begins with the likeliest path: when an episode gains, another one
+//! begins at the best graph, so that an agent may do more than one horizon of rewrites. What is left of the budget goes to
+//! looking around from where the last gain began. A pop of the budget is a rewrite applied
 //! for the first time: one cost evaluation, as in the classical searches. Replays of known paths are not counted.
 
 use std::cell::RefCell;
@@ -126,33 +127,44 @@ struct Running<'p, 'r> {
 }
 
 impl<'p> Running<'p, '_> {
-    /// Searches from the start, then from the best graph, as long as that gains.
+    /// Goes down the likeliest path, from the start and then from the best graph as long as that gains; then looks around
+    /// from where the last gain began.
     fn search(&mut self, decoding: Decoding) -> StopReason {
+        let mut origin: Vec<Arc<Candidate>> = Vec::new();
         loop {
-            let mut state = State::new(self.problem.graph.clone(), self.problem.rules.clone(), self.problem.model);
-            self.best.rewrites.iter().for_each(|candidate| {
-                state.apply(candidate);
-            });
-            let task = Arc::new(Task::new(&state.into_graph(), self.problem.rules.clone(), self.problem.model));
+            let from = self.best.rewrites.clone();
+            let task = self.task(&from);
             if self.best.cost_us.is_infinite() {
                 self.start_us = task.start_us();
                 self.best.cost_us = task.start_us();
             }
-            let origin = self.best.rewrites.clone();
             let before_us = self.best.cost_us;
-            let reason = match decoding {
-                Decoding::Greedy => self.episodes(&task, &origin, 1, true),
-                Decoding::Samples => self.episodes(&task, &origin, 1, true).or_else(|| self.samples(&task, &origin)),
-                Decoding::Beam { width } => self.beam(&task, &origin, width.max(1)),
-                Decoding::Guided => self.guided(&task, &origin),
-            };
-            if let Some(reason) = reason {
+            if let Some(reason) = self.likeliest(&task, &from) {
                 return reason;
             }
             if self.best.cost_us >= before_us - MIN_GAIN_US {
-                return StopReason::Exhausted;
+                break;
             }
+            origin = from;
         }
+        let task = self.task(&origin);
+        let reason = match decoding {
+            Decoding::Greedy => None,
+            Decoding::Samples => self.samples(&task, &origin),
+            Decoding::Beam { width } => self.beam(&task, &origin, width.max(1)),
+            Decoding::Guided => self.guided(&task, &origin),
+        };
+        reason.unwrap_or(StopReason::Exhausted)
+    }
+
+    /// The task of making the graph behind these rewrites cheaper.
+    fn task(&self, origin: &[Arc<Candidate>]) -> Arc<Task<'p>> {
+        let Problem { graph, rules, model, .. } = self.problem;
+        let mut state = State::new(graph.clone(), rules.clone(), model);
+        for candidate in origin {
+            state.apply(candidate);
+        }
+        Arc::new(Task::new(&state.into_graph(), rules.clone(), model))
     }
 
     fn settings(&self) -> EnvSettings {
@@ -187,40 +199,44 @@ impl<'p> Running<'p, '_> {
         envs.iter_mut().map(|env| Digest::new(env.observe(&mut self.known), by)).collect()
     }
 
-    /// Plays episodes side by side to their ends.
-    fn episodes(
-        &mut self,
-        task: &Arc<Task<'p>>,
-        origin: &[Arc<Candidate>],
-        count: usize,
-        greedy: bool,
-    ) -> Option<StopReason> {
-        let mut envs: Vec<Env<'p>> = (0..count).map(|_| self.env(task)).collect();
-        loop {
-            let mut playing: Vec<&mut Env<'p>> = envs.iter_mut().filter(|env| !env.is_over()).collect();
-            if playing.is_empty() {
-                return None;
+    /// Plays the likeliest episode. It ends when it comes back to where it was.
+    fn likeliest(&mut self, task: &Arc<Task<'p>>, origin: &[Arc<Candidate>]) -> Option<StopReason> {
+        let mut env = self.env(task);
+        let mut seen = FxHashSet::from_iter([env.graph().state_hash()]);
+        while !env.is_over() {
+            if let Some(reason) = self.play(&mut [&mut env], origin, true) {
+                return Some(reason);
             }
-            let digests = self.digests(&mut playing);
-            let refs: Vec<&Digest> = digests.iter().collect();
-            let mut manner = if greedy { Manner::Greedy } else { Manner::Sample(&mut self.random) };
-            let decisions = self.agent.decide(&refs, &self.rules, &self.known, &mut manner);
-            self.counts.expanded += refs.len();
-            for (env, decision) in playing.into_iter().zip(decisions) {
-                match decision.choice {
-                    Choice::Stop => {
-                        env.step(Action::Stop);
+            if !env.is_over() && !seen.insert(env.graph().state_hash()) {
+                self.counts.duplicates += 1;
+                break;
+            }
+        }
+        None
+    }
+
+    /// One step of each of several episodes.
+    fn play(&mut self, envs: &mut [&mut Env<'p>], origin: &[Arc<Candidate>], likeliest: bool) -> Option<StopReason> {
+        let digests = self.digests(envs);
+        let refs: Vec<&Digest> = digests.iter().collect();
+        let mut manner = if likeliest { Manner::Greedy } else { Manner::Sample(&mut self.random) };
+        let decisions = self.agent.decide(&refs, &self.rules, &self.known, &mut manner);
+        self.counts.expanded += refs.len();
+        for (env, decision) in envs.iter_mut().zip(decisions) {
+            match decision.choice {
+                Choice::Stop => {
+                    env.step(Action::Stop);
+                }
+                Choice::Site { site, .. } => {
+                    if let Some(reason) = self.stop() {
+                        return Some(reason);
                     }
-                    Choice::Site { site, .. } => {
-                        if let Some(reason) = self.stop() {
-                            return Some(reason);
-                        }
-                        env.step(Action::Apply(site as usize));
-                        self.count(env, origin);
-                    }
+                    env.step(Action::Apply(site as usize));
+                    self.count(env, origin);
                 }
             }
         }
+        None
     }
 
     /// Draws episodes until the budget is spent. Many that apply nothing end it: the policy has nothing to say.
@@ -229,8 +245,15 @@ impl<'p> Running<'p, '_> {
         let mut idle = 0;
         while idle < IDLE {
             let pops = self.counts.pops;
-            if let Some(reason) = self.episodes(task, origin, BATCH, false) {
-                return Some(reason);
+            let mut envs: Vec<Env<'p>> = (0..BATCH).map(|_| self.env(task)).collect();
+            loop {
+                let mut playing: Vec<&mut Env<'p>> = envs.iter_mut().filter(|env| !env.is_over()).collect();
+                if playing.is_empty() {
+                    break;
+                }
+                if let Some(reason) = self.play(&mut playing, origin, false) {
+                    return Some(reason);
+                }
             }
             idle = if self.counts.pops == pops { idle + 1 } else { 0 };
         }
