@@ -4,7 +4,9 @@
 //! 1. Generalised advantage estimation (Schulman et al. 2016); the last state of a fragment is bootstrapped, a terminated
 //!    one is not.
 //! 2. Returns are advantages plus values.
-//! 3. Minibatches: the batch is shuffled anew in every epoch (Huang et al. 2022, detail 6).
+//! 3. Minibatches: the environments are shuffled anew in every epoch, and a minibatch is the whole fragments of some of them
+//!    (as in recurrent PPO; Huang et al. 2022, LSTM detail 4). States of one episode share most of their neighbourhoods,
+//!    which the encoder then computes once.
 //! 4. Advantages are normalised within a minibatch; one of size 1 is left as it is (detail 7).
 //! 5. The clipped ratio of the probability of the whole action, rule and place together (one logarithm, one ratio).
 //! 6. The value's loss is clipped likewise (detail 9).
@@ -39,7 +41,7 @@ pub struct PpoConfig {
     pub gae_lambda: f64,
     /// Passes over each batch.
     pub update_epochs: usize,
-    /// Parts of each batch.
+    /// Parts of each batch: at most as many as there are environments.
     pub num_minibatches: usize,
     /// How far the ratio may leave 1.
     pub clip_coef: f64,
@@ -66,7 +68,7 @@ impl Default for PpoConfig {
             gamma: 1.0,
             gae_lambda: 0.95,
             update_epochs: 4,
-            num_minibatches: 8,
+            num_minibatches: 4,
             clip_coef: 0.2,
             clip_vloss: true,
             ent_coef: 0.01,

@@ -358,12 +358,12 @@ impl<'a> Trainer<'a> {
         let done = (self.steps - flat.len() as u64) as f64 / config.total_timesteps.max(1) as f64;
         let learning_rate = ppo::learning_rate(&config, done);
         let mut tally = Tally::default();
-        let mut order: Vec<usize> = (0..flat.len()).collect();
-        let size = flat.len().div_ceil(config.num_minibatches.max(1)).max(1);
+        let mut order: Vec<&[Sample<'_>]> = flat.chunks(config.num_steps.max(1)).collect();
+        let size = order.len().div_ceil(config.num_minibatches.max(1)).max(1);
         'epochs: for _ in 0..config.update_epochs {
             self.random.shuffle(&mut order);
             for part in order.chunks(size) {
-                let samples: Vec<&Sample<'_>> = part.iter().map(|&at| &flat[at]).collect();
+                let samples: Vec<&Sample<'_>> = part.iter().copied().flatten().collect();
                 let losses = self.minibatch(&samples);
                 self.adam.zero_grad();
                 losses.total.backward();
