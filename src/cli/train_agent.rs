@@ -9,12 +9,13 @@ use serde_json::json;
 use super::args::{DeviceArgs, DimArgs, RuleArgs};
 use super::{Answer, args, interrupt, terminal, units};
 use crate::cost::{DeviceProfile, Roofline};
+use crate::rl::Objective;
 use crate::rl::agent::AgentConfig;
 use crate::rl::env::Task;
 use crate::rl::net::encoder::{EncoderConfig, Gather, Global};
 use crate::rl::ppo::PpoConfig;
 use crate::rl::run::{FORMAT, Run, RunConfig};
-use crate::rl::trainer::{Subject, TrainConfig, Trainer};
+use crate::rl::trainer::{RewardConfig, Subject, TrainConfig, Trainer};
 use crate::runtime;
 use crate::search::{Budget, Portfolio, Problem, Search};
 use crate::zoo;
@@ -64,6 +65,25 @@ pub struct TrainAgent {
     /// How a node gathers its edges.
     #[arg(long, value_enum, default_value_t = GatherArg::Mean)]
     gather: GatherArg,
+    /// Whether the encoder learns with the policy, or stays as pre-training left it.
+    #[arg(long, value_enum, default_value_t = EncoderArg::Trained)]
+    encoder: EncoderArg,
+    /// Updates of a graph auto-encoder on random rewrites before training (default: none, or 500 for an encoder that is
+    /// frozen after them).
+    #[arg(long, value_name = "N")]
+    pretrain_updates: Option<usize>,
+    /// What is rewarded.
+    #[arg(long, value_enum, default_value_t = ObjectiveArg::LogBest)]
+    objective: ObjectiveArg,
+    /// Weights of time, peak of memory and launches, for `--objective weighted`.
+    #[arg(long, value_name = "W", num_args = 3, default_values_t = [1.0, 0.0, 0.0], allow_negative_numbers = true)]
+    weights: Vec<f64>,
+    /// Weight of the shaping potential log(initial / current cost); it changes no optimal policy.
+    #[arg(long, value_name = "W", default_value_t = 0.0)]
+    shaping: f64,
+    /// What each rewrite costs: part of the objective.
+    #[arg(long, value_name = "C", default_value_t = 0.0)]
+    step_cost: f64,
     #[command(flatten)]
     dims: DimArgs,
     #[command(flatten)]
@@ -106,6 +126,31 @@ enum GatherArg {
     /// A learned weighted mean.
     Attention,
 }
+
+/// What becomes of the encoder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum EncoderArg {
+    /// It learns with the policy.
+    Trained,
+    /// It stays as the auto-encoder left it: quick, and less able.
+    FrozenAfterPretraining,
+}
+
+/// See [`Objective`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum ObjectiveArg {
+    /// log(best before / best after): an episode's rewards sum to log(start / best).
+    LogBest,
+    /// (before - after) / start.
+    Difference,
+    /// log(start / best), at the end.
+    Terminal,
+    /// Differences of time, memory and launches as shares of the start, weighted.
+    Weighted,
+}
+
+/// Updates of the auto-encoder before its encoder is frozen.
+const PRETRAIN_UPDATES: usize = 500;
 
 impl TrainAgent {
     /// Runs the command.
@@ -151,10 +196,26 @@ impl TrainAgent {
                 trainer.steps()
             ));
         }
+        if !goes_on {
+            self.pretrain(&mut trainer);
+        }
         interrupt::install_saying("stopping: the training is saved after this update (Ctrl-C again ends at once)");
         self.train(&mut trainer, &mut run, &run_config)?;
         self.show(&trainer)?;
         Ok(Answer::Done)
+    }
+
+    fn pretrain(&self, trainer: &mut Trainer<'_>) {
+        let bar = terminal::bar(trainer.config().pretrain_updates as u64);
+        trainer.pretrain(&mut |update, result| {
+            bar.set_position(update as u64 + 1);
+            bar.set_message(format!(
+                "pre-training: operators {:.0} %, edges {:.0} %",
+                100.0 * result.operators_right,
+                100.0 * result.edges_right
+            ));
+        });
+        bar.finish_and_clear();
     }
 
     fn train(&self, trainer: &mut Trainer<'_>, run: &mut Run, config: &RunConfig) -> anyhow::Result<()> {
@@ -264,7 +325,22 @@ impl TrainAgent {
         };
         let horizon = self.horizon.map_or(horizon, |h| h as usize);
         let agent = AgentConfig { encoder, horizon, ..AgentConfig::default() };
-        TrainConfig { seed: self.seed, agent, ppo }
+        let reward = RewardConfig {
+            objective: match self.objective {
+                ObjectiveArg::LogBest => Objective::LogBest,
+                ObjectiveArg::Difference => Objective::Difference,
+                ObjectiveArg::Terminal => Objective::Terminal,
+                ObjectiveArg::Weighted => {
+                    let [time, memory, launches] = self.weights[..] else { unreachable!("three values are asked for") };
+                    Objective::Weighted { time, memory, launches }
+                }
+            },
+            shaping: self.shaping,
+            step_cost: self.step_cost,
+        };
+        let freeze_encoder = self.encoder == EncoderArg::FrozenAfterPretraining;
+        let pretrain_updates = self.pretrain_updates.unwrap_or(if freeze_encoder { PRETRAIN_UPDATES } else { 0 });
+        TrainConfig { seed: self.seed, agent, ppo, reward, pretrain_updates, freeze_encoder }
     }
 }
 

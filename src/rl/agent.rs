@@ -32,6 +32,9 @@ impl Default for AgentConfig {
     }
 }
 
+/// How the names of the encoder's parameters begin.
+pub(super) const ENCODER: &str = "encoder";
+
 /// Widths and rounds beyond these are refused: they come from files.
 const MOST: (usize, usize) = (1024, 16);
 
@@ -104,15 +107,16 @@ pub struct Agent {
     encoder: Encoder,
     heads: Heads,
     cache: ClassCache,
+    frozen: bool,
 }
 
 impl Agent {
     /// An agent that knows nothing.
     pub fn new(config: AgentConfig, device: Device, seed: u64) -> Agent {
         let parameters = Parameters::new(device, seed);
-        let encoder = Encoder::new(&parameters.root().sub("encoder"), config.encoder);
+        let encoder = Encoder::new(&parameters.root().sub(ENCODER), config.encoder);
         let heads = Heads::new(&parameters.root().sub("heads"), config.encoder.width);
-        Agent { config, parameters, encoder, heads, cache: ClassCache::default() }
+        Agent { config, parameters, encoder, heads, cache: ClassCache::default(), frozen: false }
     }
 
     /// Where it computes.
@@ -120,18 +124,60 @@ impl Agent {
         self.parameters.device()
     }
 
-    /// The parameters changed: embeddings that are kept hold no more.
+    /// The parameters changed: embeddings that are kept hold no more, unless the encoder stays as it is.
     pub fn refresh(&mut self) {
-        self.cache.clear();
+        if !self.frozen {
+            self.cache.clear();
+        }
+    }
+
+    /// From now on the encoder stays as it is: no gradient reaches it, and embeddings are kept for good.
+    pub fn freeze_encoder(&mut self) {
+        self.frozen = true;
+    }
+
+    /// The parameters that learn.
+    pub fn learning(&self) -> Vec<(String, Tensor)> {
+        let learns = |(name, _): &(String, Tensor)| !(self.frozen && name.starts_with(ENCODER));
+        self.parameters.all().into_iter().filter(learns).collect()
+    }
+
+    /// The graph network.
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
     }
 
     /// Judges states with gradients: every distinct neighbourhood of the batch is computed once.
-    pub fn judge(&self, digests: &[&Digest], rules: &[RuleObservation], known: &Neighbourhoods) -> (Batch, Judgement) {
-        let global = self.config.encoder.global;
-        let (batch, rows) = Batch::new(digests, rules, known, global, false, self.device());
-        let (nodes, whole) = rows.encode(&self.encoder).expect("not by number");
+    pub fn judge(
+        &mut self,
+        digests: &[&Digest],
+        rules: &[RuleObservation],
+        known: &Neighbourhoods,
+    ) -> (Batch, Judgement) {
+        let by_number = self.frozen && self.config.encoder.global == Global::Late;
+        let (batch, nodes, whole) = if self.frozen {
+            no_grad(|| self.encode(digests, rules, known, by_number))
+        } else {
+            self.encode(digests, rules, known, by_number)
+        };
         let judgement = self.heads.judge(&batch, &nodes, whole.as_ref());
         (batch, judgement)
+    }
+
+    /// A batch with its node embeddings, and the graphs' own vectors if the network makes them.
+    fn encode(
+        &mut self,
+        digests: &[&Digest],
+        rules: &[RuleObservation],
+        known: &Neighbourhoods,
+        by_number: bool,
+    ) -> (Batch, Tensor, Option<Tensor>) {
+        let device = self.device();
+        let (batch, rows) = Batch::new(digests, rules, known, self.config.encoder.global, by_number, device);
+        match rows.encode(&self.encoder) {
+            Some((nodes, whole)) => (batch, nodes, whole),
+            None => (batch, self.cache.encode(&self.encoder, known, device).shallow_clone(), None),
+        }
     }
 
     /// Judges states without gradients: every neighbourhood is computed once, as long as the parameters stay.
@@ -141,20 +187,10 @@ impl Agent {
         rules: &[RuleObservation],
         known: &Neighbourhoods,
     ) -> (Batch, Judgement) {
-        let device = self.device();
         no_grad(|| {
             let by_number = self.config.encoder.global == Global::Late;
-            let (batch, rows) = Batch::new(digests, rules, known, self.config.encoder.global, by_number, device);
-            let judgement = match &rows {
-                Rows::ByNumber => {
-                    let nodes = self.cache.encode(&self.encoder, known, device);
-                    self.heads.judge(&batch, nodes, None)
-                }
-                Rows::Classes(_) | Rows::Whole(_) => {
-                    let (nodes, whole) = rows.encode(&self.encoder).expect("not by number");
-                    self.heads.judge(&batch, &nodes, whole.as_ref())
-                }
-            };
+            let (batch, nodes, whole) = self.encode(digests, rules, known, by_number);
+            let judgement = self.heads.judge(&batch, &nodes, whole.as_ref());
             (batch, judgement)
         })
     }

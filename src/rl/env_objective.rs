@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::cost;
 use crate::graph::Graph;
@@ -12,7 +13,8 @@ use crate::search::State;
 use super::env::is_less;
 
 /// What is rewarded.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Objective {
     /// `log(b / b')`: the rewards of an episode sum to `log(c0 / best visited)`.
     #[default]

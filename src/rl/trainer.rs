@@ -8,14 +8,17 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use super::agent::{Agent, AgentConfig, Choice, Decision, Manner, log_probability, to_vec};
+use super::agent::{Agent, AgentConfig, Choice, Decision, ENCODER, Manner, log_probability, to_vec};
 use super::env::{Action, Env, EnvSettings, Task};
+use super::env_objective::Objective;
 use super::metrics::Metrics;
 use super::neighbourhood::Neighbourhoods;
 use super::net::adam::Adam;
+use super::net::autoencoder::{AutoEncoder, Reconstruction};
 use super::net::batch::Batch;
 use super::net::digest::Digest;
 use super::net::encoder::Global;
+use super::net::parameters::Parameters;
 use super::observation::RuleObservation;
 use super::ppo::{self, End, Losses, New, Old, PpoConfig, gae};
 use super::random::Random;
@@ -31,6 +34,24 @@ pub struct TrainConfig {
     pub agent: AgentConfig,
     /// The algorithm.
     pub ppo: PpoConfig,
+    /// What is rewarded.
+    pub reward: RewardConfig,
+    /// Updates of the graph auto-encoder before the first of PPO.
+    pub pretrain_updates: usize,
+    /// Whether the encoder stays as it is after that.
+    pub freeze_encoder: bool,
+}
+
+/// What is rewarded; see [`Objective`].
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardConfig {
+    /// The objective.
+    pub objective: Objective,
+    /// Weight of the potential `log(initial / current cost)`.
+    pub shaping: f64,
+    /// Subtracted for each rewrite: part of the objective.
+    pub step_cost: f64,
 }
 
 /// A graph to train on.
@@ -53,6 +74,12 @@ pub enum TrainError {
     #[error("the losses were no finite numbers in {0} updates in a row; a smaller learning rate may help")]
     Diverged(usize),
 }
+
+/// Makes the random numbers of pre-training others than those of training.
+const PRETRAINING: u64 = 0x7072_6574_7261_696e;
+
+/// Classes are forgotten when their table takes more than this.
+const MAX_TABLE_BYTES: usize = 1 << 28;
 
 /// Updates in a row that may fail before training gives up.
 const MAX_FAILURES: usize = 5;
@@ -153,8 +180,11 @@ impl<'a> Trainer<'a> {
         if subjects.is_empty() {
             return Err(TrainError::Nothing);
         }
-        let agent = Agent::new(config.agent, device, config.seed);
-        let adam = Adam::new(agent.parameters.all());
+        let mut agent = Agent::new(config.agent, device, config.seed);
+        if config.freeze_encoder {
+            agent.freeze_encoder();
+        }
+        let adam = Adam::new(agent.learning());
         let fresh = |s: &Subject<'_>| Record { best_us: s.task.start_us(), actions: vec![], regret: 1.0, episodes: 0 };
         let mut trainer = Trainer {
             records: subjects.iter().map(fresh).collect(),
@@ -206,6 +236,9 @@ impl<'a> Trainer<'a> {
     fn settings(&self) -> EnvSettings {
         EnvSettings {
             horizon: self.config.agent.horizon,
+            objective: self.config.reward.objective.clone(),
+            shaping: self.config.reward.shaping,
+            step_cost: self.config.reward.step_cost,
             gamma: self.config.ppo.gamma,
             plain: self.config.agent.encoder.global == Global::Full,
             ..EnvSettings::default()
@@ -226,6 +259,41 @@ impl<'a> Trainer<'a> {
             left < 0.0
         });
         drawn.unwrap_or(weights.len() - 1)
+    }
+
+    /// Trains the encoder to reconstruct graphs along random rewrites, if the settings say so; then freezes it, if they say
+    /// so. To be called once, before the first update. `tell` is given each update's number and what came of it.
+    pub fn pretrain(&mut self, tell: &mut dyn FnMut(usize, &Reconstruction)) {
+        let device = self.agent.device();
+        let decoders = Parameters::new(device, self.config.seed);
+        let decoder = AutoEncoder::new(&decoders.root().sub("decoder"), self.config.agent.encoder.width);
+        let encoder = self.agent.parameters.all().into_iter().filter(|(name, _)| name.starts_with(ENCODER));
+        let mut adam = Adam::new(encoder.chain(decoders.all()).collect());
+        let settings = EnvSettings { plain: true, ..self.settings() };
+        let mut random = Random::new(self.config.seed ^ PRETRAINING);
+        let mut envs: Vec<Env<'a>> = Vec::new();
+        for update in 0..self.config.pretrain_updates {
+            if update % self.config.agent.horizon == 0 {
+                let draw = |_| self.subjects[random.below(self.subjects.len())].task.clone();
+                let tasks: Vec<Arc<Task<'a>>> = (0..self.config.ppo.num_envs).map(draw).collect();
+                envs = tasks.into_iter().map(|task| Env::new(task, settings.clone())).collect();
+            }
+            self.known.clear();
+            let observations: Vec<_> = envs.iter_mut().map(|env| env.observe(&mut self.known)).collect();
+            adam.zero_grad();
+            let result = decoder.reconstruct(self.agent.encoder(), &self.known, &observations, &mut random);
+            result.loss.backward();
+            adam.clip_grad_norm(self.config.ppo.max_grad_norm);
+            adam.step(self.config.ppo.learning_rate, ppo::ADAM_EPS);
+            tell(update, &result);
+            for env in &mut envs {
+                let legal = env.candidates();
+                if legal > 0 && !env.is_over() {
+                    env.step(Action::Apply(random.below(legal)));
+                }
+            }
+        }
+        self.agent.refresh();
     }
 
     /// A rollout and an update.
@@ -259,8 +327,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// Empties the table of classes: with other parameters every embedding is computed anew, and what no graph of this
-    /// rollout has need not be.
+    /// rollout has need not be. Embeddings of an encoder that stays as it is are kept, as long as there is room.
     fn begin_classes(&mut self) {
+        if self.config.freeze_encoder && !self.rules.is_empty() && self.known.bytes() < MAX_TABLE_BYTES {
+            return;
+        }
         self.known.clear();
         let rules = self.subjects[0].task.rules().clone();
         self.rules = (0..rules.len() as u32).map(|i| observe_rule(rules.rule(i), &mut self.known)).collect();
@@ -388,7 +459,7 @@ impl<'a> Trainer<'a> {
         metrics
     }
 
-    fn minibatch(&self, samples: &[&Sample<'_>]) -> Losses {
+    fn minibatch(&mut self, samples: &[&Sample<'_>]) -> Losses {
         let device = self.agent.device();
         let digests: Vec<&Digest> = samples.iter().map(|s| &s.transition.digest).collect();
         let choices: Vec<Choice> = samples.iter().map(|s| s.transition.decision.choice).collect();

@@ -9,7 +9,7 @@ use super::env::Task;
 use super::net::encoder::EncoderConfig;
 use super::ppo::PpoConfig;
 use super::run::{FORMAT, Run, RunConfig, RunError};
-use super::trainer::{Subject, TrainConfig, TrainError, Trainer, numbers};
+use super::trainer::{RewardConfig, Subject, TrainConfig, TrainError, Trainer, numbers};
 use crate::cost::{DeviceProfile, Roofline};
 use crate::formats::import::{ImportOptions, import};
 use crate::graph::Graph;
@@ -50,7 +50,8 @@ fn config(seed: u64, steps: u64) -> TrainConfig {
         ..PpoConfig::default()
     };
     let encoder = EncoderConfig { width: 8, rounds: 1, ..EncoderConfig::default() };
-    TrainConfig { seed, agent: AgentConfig { encoder, horizon: 6, ..AgentConfig::default() }, ppo }
+    let agent = AgentConfig { encoder, horizon: 6, ..AgentConfig::default() };
+    TrainConfig { seed, agent, ppo, reward: RewardConfig::default(), pretrain_updates: 0, freeze_encoder: false }
 }
 
 /// Every number of the parameters and of Adam's state.
@@ -119,6 +120,29 @@ fn a_training_that_was_stopped_goes_on_as_if_it_had_not() {
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     assert!(matches!(Run::open(dir.path(), &settings, &mut new()), Err(RunError::Checkpoint(_))));
+}
+
+#[test]
+fn an_encoder_that_is_frozen_after_pre_training_stays_as_it_is() {
+    let (rules, model) = (rules(), Roofline::new(DeviceProfile::cpu()));
+    let mut settings = config(7, 1000);
+    (settings.pretrain_updates, settings.freeze_encoder) = (12, true);
+    let mut trainer = Trainer::new(settings, subjects(&["nasrnn_4"], &rules, &model), Device::Cpu).unwrap();
+    let part = |trainer: &Trainer<'_>, encoder: bool| -> Vec<f32> {
+        let all = trainer.agent().parameters.all();
+        all.iter().filter(|(n, _)| n.starts_with("encoder") == encoder).flat_map(|(_, t)| numbers(t)).collect()
+    };
+    let begin = part(&trainer, true);
+    let mut losses = Vec::new();
+    trainer.pretrain(&mut |_, result| losses.push(result.loss.double_value(&[])));
+    assert!(losses.len() == 12 && losses[11] < losses[0], "{losses:?}");
+    let (encoder, heads) = (part(&trainer, true), part(&trainer, false));
+    assert_ne!(begin, encoder);
+    for _ in 0..2 {
+        trainer.update().unwrap();
+    }
+    assert_eq!(part(&trainer, true), encoder);
+    assert_ne!(part(&trainer, false), heads);
 }
 
 #[test]

@@ -93,6 +93,11 @@ impl ClassBatch {
         self.tops.row(class)
     }
 
+    /// The classes of the largest radius, by row.
+    pub fn tops(&self) -> &[ClassId] {
+        &self.tops.classes
+    }
+
     /// `[C, W]`: embeddings by row.
     pub fn encode(&self, encoder: &Encoder) -> Tensor {
         let base = encoder.base(&self.base);

@@ -150,6 +150,11 @@ impl Encoder {
         }
     }
 
+    /// Where its parameters are.
+    pub fn device(&self) -> tch::Device {
+        self.operators.device()
+    }
+
     /// Embeddings before the first round.
     pub fn base(&self, base: &Base) -> Tables {
         let nodes = self.operators.index_select(0, &base.operators) + self.node_in.forward(&base.nodes);

@@ -4,6 +4,7 @@
 //! that has candidates in it, `R` rules, `W` the width.
 
 pub mod adam;
+pub mod autoencoder;
 pub mod batch;
 pub mod classes;
 pub mod digest;

@@ -139,7 +139,7 @@ fn a_decision_has_the_probability_that_the_update_computes() {
 #[test]
 fn the_order_of_graphs_in_a_batch_does_not_matter() {
     let fixture = fixture(6);
-    let agent = agent(Global::Full, Gather::Mean);
+    let mut agent = agent(Global::Full, Gather::Mean);
     let digests = digests(&fixture, Global::Full);
     let refs: Vec<&Digest> = digests.iter().collect();
     let turned: Vec<&Digest> = digests.iter().rev().collect();
@@ -153,7 +153,7 @@ fn the_order_of_graphs_in_a_batch_does_not_matter() {
 fn gradients_reach_every_parameter() {
     let fixture = fixture(7);
     for (global, gather) in KINDS {
-        let agent = agent(global, gather);
+        let mut agent = agent(global, gather);
         let digests = digests(&fixture, global);
         let refs: Vec<&Digest> = digests.iter().collect();
         let (batch, judgement) = agent.judge(&refs, &fixture.rules, &fixture.known);
