@@ -239,3 +239,50 @@ fn models_rules_and_files_are_shown() {
     let report = graphopt(dir.path(), &args).ok().json();
     assert!(report["cost_model"].as_str().unwrap().contains("measured"), "{}", report["cost_model"]);
 }
+
+#[test]
+fn an_agent_is_trained_gone_on_with_used_and_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let model = write_small_model(folder);
+    let train = |more: &[&str]| {
+        let args = ["train-agent", model, "--out", "run", "--preset", "debug", "--json"];
+        graphopt(folder, &[&args, more].concat())
+    };
+    let steps = ["--total-timesteps", "256"];
+    let report = train(&steps).ok().json();
+    assert_eq!(report["steps"], 256);
+    assert_eq!(report["models"][0]["model"], model);
+    for file in ["config.json", "metrics.jsonl", "curves.svg", "checkpoint/training.safetensors", "agent.safetensors"] {
+        assert!(folder.join("run").join(file).exists(), "{file}");
+    }
+    let lines = fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 2);
+    train(&["--total-timesteps", "256", "--seed", "1"]).refused("train.seed: there 0, here 1");
+    let again = train(&steps).ok();
+    assert!(again.stderr.contains("going on") && again.json()["steps"] == 256, "{}", again.stderr);
+
+    let agent = ["--agent", "run/agent.safetensors"];
+    for search in ["ppo", "ppo-greedy", "ppo-beam", "guided"] {
+        let args = ["optimise", model, "--dry-run", "--json", "--no-measure", "--budget", "40", "--search", search];
+        let report = graphopt(folder, &[&args[..], &agent].concat()).ok().json();
+        assert_eq!(report["search"]["method"], search);
+        assert_eq!(report["check"]["passed"], true);
+        let (before, after) = (&report["cost_before"]["time_us"], &report["chosen"]["method_time_us"]);
+        assert!(after.as_f64().unwrap() <= before.as_f64().unwrap() + 1e-6, "{search}: {after} of {before}");
+    }
+    let args = ["evaluate", model, "--json", "--budget", "40", "--seeds", "2"];
+    let report = graphopt(folder, &[&args[..], &agent].concat()).ok().json();
+    let methods: Vec<&str> = report["runs"].as_array().unwrap().iter().map(|r| r["method"].as_str().unwrap()).collect();
+    let expected =
+        ["greedy", "backtracking", "portfolio", "random", "random", "ppo-greedy", "ppo", "ppo", "ppo-beam", "guided"];
+    assert_eq!(methods, expected);
+
+    graphopt(folder, &["optimise", model, "--search", "ppo"]).refused("needs an agent");
+    fs::write(folder.join("bad.safetensors"), "nothing").unwrap();
+    graphopt(folder, &["optimise", model, "--search", "ppo", "--agent", "bad.safetensors"]).refused("bad.safetensors");
+    graphopt(folder, &["evaluate", model, "--agent", model]).refused("not a safetensors file");
+    fs::create_dir(folder.join("other")).unwrap();
+    fs::write(folder.join("other/config.json"), "{}").unwrap();
+    graphopt(folder, &["train-agent", model, "--out", "other", "--preset", "debug"]).refused("other/config.json");
+}

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor, no_grad};
 
+use super::env::Action;
 use super::neighbourhood::Neighbourhoods;
 use super::net::batch::{Batch, Rows};
 use super::net::classes::ClassCache;
@@ -75,6 +76,16 @@ pub enum Choice {
         /// Which candidate of the observation.
         site: u32,
     },
+}
+
+impl Choice {
+    /// What the environment is told.
+    pub fn action(self) -> Action {
+        match self {
+            Choice::Stop => Action::Stop,
+            Choice::Site { site, .. } => Action::Apply(site as usize),
+        }
+    }
 }
 
 /// What an agent does in one state, and what it thinks.

@@ -23,6 +23,7 @@ use super::observation::RuleObservation;
 use super::ppo::{self, End, Losses, New, Old, PpoConfig, gae};
 use super::random::Random;
 use super::rule_features::observe_rule;
+use super::vector::{Episode, VectorEnv};
 
 /// Settings of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,21 +119,25 @@ pub struct Trainer<'a> {
     agent: Agent,
     adam: Adam,
     random: Random,
-    slots: Vec<Slot<'a>>,
+    envs: VectorEnv<'a>,
+    playing: Vec<Playing>,
     records: Vec<Record>,
-    known: Neighbourhoods,
     rules: Vec<RuleObservation>,
     steps: u64,
     updates: u64,
     failures: usize,
 }
 
-/// An environment at work.
-struct Slot<'a> {
-    env: Env<'a>,
+/// What an environment is at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Playing {
+    /// The subject of its episode.
     subject: usize,
+    /// That of the next.
+    next: usize,
+    /// The actions of the episode so far.
     actions: Vec<usize>,
-    episode_return: f64,
 }
 
 /// The state of a training between two updates, without the tensors.
@@ -149,8 +154,8 @@ pub struct TrainState {
     pub adam_steps: u64,
     /// The random numbers.
     pub random: Random,
-    /// For each environment: subject, and actions of the episode so far.
-    pub slots: Vec<(usize, Vec<usize>)>,
+    /// For each environment.
+    pub playing: Vec<Playing>,
     /// For each subject.
     pub records: Vec<Record>,
 }
@@ -186,26 +191,28 @@ impl<'a> Trainer<'a> {
         }
         let adam = Adam::new(agent.learning());
         let fresh = |s: &Subject<'_>| Record { best_us: s.task.start_us(), actions: vec![], regret: 1.0, episodes: 0 };
-        let mut trainer = Trainer {
-            records: subjects.iter().map(fresh).collect(),
-            random: Random::new(config.seed),
-            known: Neighbourhoods::new(config.agent.encoder.rounds),
-            agent,
-            adam,
-            slots: Vec::new(),
-            rules: Vec::new(),
-            steps: 0,
-            updates: 0,
-            failures: 0,
-            subjects,
-            config,
-        };
-        for _ in 0..trainer.config.ppo.num_envs {
-            let subject = trainer.draw_subject();
-            let slot = trainer.slot(subject);
-            trainer.slots.push(slot);
-        }
+        let records: Vec<Record> = subjects.iter().map(fresh).collect();
+        let mut random = Random::new(config.seed);
+        let mut draw = || draw_subject(&records, &mut random);
+        let begin = |_| Playing { subject: draw(), next: draw(), actions: Vec::new() };
+        let playing: Vec<Playing> = (0..config.ppo.num_envs).map(begin).collect();
+        let tasks = playing.iter().map(|p| subjects[p.subject].task.clone()).collect();
+        // Classes of a rollout are those of one table: it is emptied between rollouts alone.
+        let envs =
+            VectorEnv::new(tasks, config.env_settings(), config.agent.encoder.rounds).with_table_bytes(usize::MAX);
+        let (steps, updates, failures, rules) = (0, 0, 0, Vec::new());
+        let mut trainer =
+            Trainer { config, subjects, agent, adam, random, envs, playing, records, rules, steps, updates, failures };
+        (0..trainer.playing.len()).for_each(|at| trainer.announce(at));
         Ok(trainer)
+    }
+
+    /// Tells an environment what its next episode is about.
+    fn announce(&mut self, at: usize) {
+        let Playing { subject, next, .. } = self.playing[at];
+        if subject != next {
+            self.envs.set_task(at, self.subjects[next].task.clone());
+        }
     }
 
     /// The settings.
@@ -233,34 +240,6 @@ impl<'a> Trainer<'a> {
         self.subjects.iter().zip(&self.records)
     }
 
-    fn settings(&self) -> EnvSettings {
-        EnvSettings {
-            horizon: self.config.agent.horizon,
-            objective: self.config.reward.objective.clone(),
-            shaping: self.config.reward.shaping,
-            step_cost: self.config.reward.step_cost,
-            gamma: self.config.ppo.gamma,
-            plain: self.config.agent.encoder.global == Global::Full,
-            ..EnvSettings::default()
-        }
-    }
-
-    fn slot(&self, subject: usize) -> Slot<'a> {
-        let env = Env::new(self.subjects[subject].task.clone(), self.settings());
-        Slot { env, subject, actions: Vec::new(), episode_return: 0.0 }
-    }
-
-    /// A subject, those with more regret more often.
-    fn draw_subject(&mut self) -> usize {
-        let weights: Vec<f64> = self.records.iter().map(|r| r.regret.max(LEAST_REGRET)).collect();
-        let mut left = self.random.unit() * weights.iter().sum::<f64>();
-        let drawn = weights.iter().position(|weight| {
-            left -= weight;
-            left < 0.0
-        });
-        drawn.unwrap_or(weights.len() - 1)
-    }
-
     /// Trains the encoder to reconstruct graphs along random rewrites, if the settings say so; then freezes it, if they say
     /// so. To be called once, before the first update. `tell` is given each update's number and what came of it.
     pub fn pretrain(&mut self, tell: &mut dyn FnMut(usize, &Reconstruction)) {
@@ -269,7 +248,8 @@ impl<'a> Trainer<'a> {
         let decoder = AutoEncoder::new(&decoders.root().sub("decoder"), self.config.agent.encoder.width);
         let encoder = self.agent.parameters.all().into_iter().filter(|(name, _)| name.starts_with(ENCODER));
         let mut adam = Adam::new(encoder.chain(decoders.all()).collect());
-        let settings = EnvSettings { plain: true, ..self.settings() };
+        let settings = EnvSettings { plain: true, ..self.config.env_settings() };
+        let mut known = Neighbourhoods::new(self.config.agent.encoder.rounds);
         let mut random = Random::new(self.config.seed ^ PRETRAINING);
         let mut envs: Vec<Env<'a>> = Vec::new();
         for update in 0..self.config.pretrain_updates {
@@ -278,10 +258,10 @@ impl<'a> Trainer<'a> {
                 let tasks: Vec<Arc<Task<'a>>> = (0..self.config.ppo.num_envs).map(draw).collect();
                 envs = tasks.into_iter().map(|task| Env::new(task, settings.clone())).collect();
             }
-            self.known.clear();
-            let observations: Vec<_> = envs.iter_mut().map(|env| env.observe(&mut self.known)).collect();
+            known.clear();
+            let observations: Vec<_> = envs.iter_mut().map(|env| env.observe(&mut known)).collect();
             adam.zero_grad();
-            let result = decoder.reconstruct(self.agent.encoder(), &self.known, &observations, &mut random);
+            let result = decoder.reconstruct(self.agent.encoder(), &known, &observations, &mut random);
             result.loss.backward();
             adam.clip_grad_norm(self.config.ppo.max_grad_norm);
             adam.step(self.config.ppo.learning_rate, ppo::ADAM_EPS);
@@ -321,31 +301,31 @@ impl<'a> Trainer<'a> {
         self.agent.refresh();
         self.updates += 1;
         episodes.describe(&mut metrics);
-        clock.describe((self.config.ppo.num_envs * self.config.ppo.num_steps) as f64, &mut metrics);
-        metrics.insert("charts/classes", self.known.len() as f64);
+        clock.describe((self.playing.len() * self.config.ppo.num_steps) as f64, &mut metrics);
+        metrics.insert("charts/classes", self.envs.table().len() as f64);
         Ok(Update { metrics, taken_back })
     }
 
     /// Empties the table of classes: with other parameters every embedding is computed anew, and what no graph of this
     /// rollout has need not be. Embeddings of an encoder that stays as it is are kept, as long as there is room.
     fn begin_classes(&mut self) {
-        if self.config.freeze_encoder && !self.rules.is_empty() && self.known.bytes() < MAX_TABLE_BYTES {
+        let known = self.envs.table_mut();
+        if self.config.freeze_encoder && !self.rules.is_empty() && known.bytes() < MAX_TABLE_BYTES {
             return;
         }
-        self.known.clear();
+        known.clear();
         let rules = self.subjects[0].task.rules().clone();
-        self.rules = (0..rules.len() as u32).map(|i| observe_rule(rules.rule(i), &mut self.known)).collect();
+        self.rules = (0..rules.len() as u32).map(|i| observe_rule(rules.rule(i), known)).collect();
     }
 
     fn observe(&mut self) -> Vec<Digest> {
         let by = Batch::key(self.config.agent.encoder.global);
-        let known = &mut self.known;
-        self.slots.iter_mut().map(|slot| Digest::new(slot.env.observe(known), by)).collect()
+        self.envs.observe().into_par_iter().map(|observation| Digest::new(observation, by)).collect()
     }
 
     /// Steps all environments; what happened, environment by environment, and the values of the states that follow.
     fn rollout(&mut self, episodes: &mut Episodes, clock: &mut Clock) -> (Vec<Vec<Transition>>, Vec<f32>) {
-        let mut fragments: Vec<Vec<Transition>> = self.slots.iter().map(|_| Vec::new()).collect();
+        let mut fragments: Vec<Vec<Transition>> = self.playing.iter().map(|_| Vec::new()).collect();
         let mut values = Vec::new();
         for step in 0..=self.config.ppo.num_steps {
             let start = Instant::now();
@@ -354,7 +334,7 @@ impl<'a> Trainer<'a> {
             let start = Instant::now();
             let refs: Vec<&Digest> = digests.iter().collect();
             let mut random = self.random;
-            let decisions = self.agent.decide(&refs, &self.rules, &self.known, &mut Manner::Sample(&mut random));
+            let decisions = self.agent.decide(&refs, &self.rules, self.envs.table(), &mut Manner::Sample(&mut random));
             clock.acting += start.elapsed().as_secs_f64();
             if step == self.config.ppo.num_steps {
                 // Only the values are wanted: the draws are not counted.
@@ -363,52 +343,43 @@ impl<'a> Trainer<'a> {
             }
             self.random = random;
             let start = Instant::now();
-            let step = |(slot, decision): (&mut Slot<'a>, &Decision)| slot.step(decision.choice);
-            let steps: Vec<(f64, bool)> = self.slots.par_iter_mut().zip(&decisions).map(step).collect();
-            for (at, ((digest, decision), (reward, over))) in digests.into_iter().zip(decisions).zip(steps).enumerate()
-            {
-                let end = if over { End::Terminated } else { End::No };
-                fragments[at].push(Transition {
-                    digest,
-                    decision,
-                    reward: (reward * self.config.agent.reward_scale) as f32,
-                    end,
-                });
-                if over {
-                    self.finish_episode(at, episodes);
+            let actions: Vec<Action> = decisions.iter().map(|d| d.choice.action()).collect();
+            let stepped = self.envs.step(&actions);
+            let scale = self.config.agent.reward_scale;
+            for (at, ((digest, decision), step)) in digests.into_iter().zip(decisions).zip(stepped.steps).enumerate() {
+                let end = if step.terminated { End::Terminated } else { End::No };
+                if let Action::Apply(site) = actions[at] {
+                    self.playing[at].actions.push(site);
                 }
+                fragments[at].push(Transition { digest, decision, reward: (step.reward * scale) as f32, end });
             }
-            self.steps += self.slots.len() as u64;
+            for episode in stepped.episodes {
+                self.finish_episode(episode, episodes);
+            }
+            self.steps += self.playing.len() as u64;
             clock.environment += start.elapsed().as_secs_f64();
         }
         (fragments, values)
     }
 
-    /// Notes what came of an episode, and begins the next.
-    fn finish_episode(&mut self, at: usize, episodes: &mut Episodes) {
-        let slot = &mut self.slots[at];
-        let info = slot.env.info();
-        let record = &mut self.records[slot.subject];
-        let known = self.subjects[slot.subject].known_us.min(record.best_us);
-        let regret = (info.best_us / known).ln().max(0.0);
-        if info.best_us < record.best_us - 1e-6 {
-            record.best_us = info.best_us;
-            record.actions = slot.env.best().actions;
+    /// Notes what came of an episode. The environment has begun another one.
+    fn finish_episode(&mut self, episode: Episode<'a>, episodes: &mut Episodes) {
+        let playing = &self.playing[episode.env];
+        let record = &mut self.records[playing.subject];
+        let known = self.subjects[playing.subject].known_us.min(record.best_us);
+        let regret = (episode.best_us / known).ln().max(0.0);
+        if episode.best_us < record.best_us - 1e-6 {
+            record.best_us = episode.best_us;
+            record.actions = episode.best_actions;
         }
         record.regret += (regret - record.regret) * REGRET_RATE.max(1.0 / (record.episodes + 1) as f64);
         record.episodes += 1;
-        episodes.returns.push(slot.episode_return);
-        episodes.lengths.push(info.steps as f64);
+        episodes.returns.push(episode.episodic_return);
+        episodes.lengths.push(episode.episodic_length as f64);
         episodes.regrets.push(regret);
-        let subject = self.draw_subject();
-        if subject == self.slots[at].subject {
-            let slot = &mut self.slots[at];
-            slot.env.reset();
-            slot.actions.clear();
-            slot.episode_return = 0.0;
-        } else {
-            self.slots[at] = self.slot(subject);
-        }
+        let next = draw_subject(&self.records, &mut self.random);
+        self.playing[episode.env] = Playing { subject: playing.next, next, actions: Vec::new() };
+        self.announce(episode.env);
     }
 
     /// The update of PPO on a rollout.
@@ -467,7 +438,7 @@ impl<'a> Trainer<'a> {
             let values: Vec<f32> = samples.iter().map(|s| of(s)).collect();
             Tensor::from_slice(&values).to_device(device)
         };
-        let (batch, judgement) = self.agent.judge(&digests, &self.rules, &self.known);
+        let (batch, judgement) = self.agent.judge(&digests, &self.rules, self.envs.table());
         let old = Old {
             logprob: column(&|s| s.transition.decision.logprob),
             value: column(&|s| s.transition.decision.value),
@@ -509,7 +480,7 @@ impl<'a> Trainer<'a> {
             updates: self.updates,
             adam_steps: self.adam.steps(),
             random: self.random,
-            slots: self.slots.iter().map(|slot| (slot.subject, slot.actions.clone())).collect(),
+            playing: self.playing.clone(),
             records: self.records.clone(),
         }
     }
@@ -522,24 +493,20 @@ impl<'a> Trainer<'a> {
         if state.subjects != self.state().subjects || state.records.len() != self.subjects.len() {
             return Err(format!("it trains on other graphs: {}", state.subjects.join(", ")));
         }
-        if state.slots.len() != self.config.ppo.num_envs {
-            return Err(format!("it has {} environments, not {}", state.slots.len(), self.config.ppo.num_envs));
+        if state.playing.len() != self.playing.len() {
+            return Err(format!("it has {} environments, not {}", state.playing.len(), self.playing.len()));
         }
-        let mut slots = Vec::new();
-        for (subject, actions) in &state.slots {
-            if *subject >= self.subjects.len() {
-                return Err(format!("there is no graph {subject}"));
+        for (at, playing) in state.playing.iter().enumerate() {
+            let task = |subject: usize| self.subjects.get(subject).map(|s| s.task.clone());
+            let (Some(task), Some(_)) = (task(playing.subject), task(playing.next)) else {
+                return Err(format!("there is no graph {} or {}", playing.subject, playing.next));
+            };
+            if !self.envs.replay(at, task, &playing.actions) {
+                return Err("the actions of an episode do not fit its graph and the rules".to_owned());
             }
-            let mut slot = self.slot(*subject);
-            for &action in actions {
-                if slot.env.is_over() || action >= slot.env.candidates() {
-                    return Err("the actions of an episode do not fit its graph and the rules".to_owned());
-                }
-                slot.step_at(action);
-            }
-            slots.push(slot);
         }
-        self.slots = slots;
+        self.playing = state.playing;
+        (0..self.playing.len()).for_each(|at| self.announce(at));
         self.restore(values, state.adam_steps);
         self.steps = state.steps;
         self.updates = state.updates;
@@ -549,25 +516,29 @@ impl<'a> Trainer<'a> {
     }
 }
 
-impl Slot<'_> {
-    /// Reward, and whether the episode is over.
-    fn step(&mut self, choice: Choice) -> (f64, bool) {
-        match choice {
-            Choice::Stop => {
-                let step = self.env.step(Action::Stop);
-                self.episode_return += step.reward;
-                (step.reward, step.terminated)
-            }
-            Choice::Site { site, .. } => self.step_at(site as usize),
+impl TrainConfig {
+    fn env_settings(&self) -> EnvSettings {
+        EnvSettings {
+            horizon: self.agent.horizon,
+            objective: self.reward.objective.clone(),
+            shaping: self.reward.shaping,
+            step_cost: self.reward.step_cost,
+            gamma: self.ppo.gamma,
+            plain: self.agent.encoder.global == Global::Full,
+            ..EnvSettings::default()
         }
     }
+}
 
-    fn step_at(&mut self, action: usize) -> (f64, bool) {
-        let step = self.env.step(Action::Apply(action));
-        self.actions.push(action);
-        self.episode_return += step.reward;
-        (step.reward, step.terminated)
-    }
+/// A subject, those with more regret more often.
+fn draw_subject(records: &[Record], random: &mut Random) -> usize {
+    let weights: Vec<f64> = records.iter().map(|r| r.regret.max(LEAST_REGRET)).collect();
+    let mut left = random.unit() * weights.iter().sum::<f64>();
+    let drawn = weights.iter().position(|weight| {
+        left -= weight;
+        left < 0.0
+    });
+    drawn.unwrap_or(weights.len() - 1)
 }
 
 /// A transition with what is learned from it.

@@ -111,6 +111,18 @@ impl<'a> VectorEnv<'a> {
         self.slots[at].next = Some(task);
     }
 
+    /// Begins an episode of a task in an environment, and takes these actions. `false` if one of them is not legal, or ends
+    /// the episode.
+    pub fn replay(&mut self, at: usize, task: Arc<Task<'a>>, actions: &[usize]) -> bool {
+        let slot = &mut self.slots[at];
+        slot.next = Some(task);
+        slot.begin(&self.settings);
+        actions.iter().all(|&action| {
+            let legal = action < slot.env.candidates();
+            legal && !slot.take(Action::Apply(action)).terminated
+        })
+    }
+
     /// Begins an episode everywhere.
     pub fn reset(&mut self) {
         self.slots.par_iter_mut().for_each(|slot| slot.begin(&self.settings));
@@ -161,10 +173,15 @@ impl<'a> Slot<'a> {
         }
     }
 
-    fn step(&mut self, at: usize, action: Action, settings: &EnvSettings) -> (Step, Option<Episode<'a>>) {
+    fn take(&mut self, action: Action) -> Step {
         let step = self.env.step(action);
         self.episodic_return += step.reward;
         self.episodic_length += 1;
+        step
+    }
+
+    fn step(&mut self, at: usize, action: Action, settings: &EnvSettings) -> (Step, Option<Episode<'a>>) {
+        let step = self.take(action);
         if !step.terminated {
             return (step, None);
         }
