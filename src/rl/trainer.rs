@@ -225,6 +225,11 @@ impl<'a> Trainer<'a> {
         &self.agent
     }
 
+    /// Gives the agent away.
+    pub fn into_agent(self) -> Agent {
+        self.agent
+    }
+
     /// Steps of all environments so far.
     pub fn steps(&self) -> u64 {
         self.steps
