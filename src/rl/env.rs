@@ -512,6 +512,12 @@ impl<'a> Env<'a> {
         Observation { nodes, cost_share, plain, globals, candidates }
     }
 
+    /// The state.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> &State<'a> {
+        &self.state
+    }
+
     /// The same environment with everything that is kept made anew: what tests compare with.
     #[cfg(test)]
     pub(super) fn without_memory(&self) -> Env<'a> {

@@ -12,7 +12,10 @@ mod labels;
 pub mod neighbourhood;
 pub mod observation;
 mod rule_features;
+pub mod task;
+pub mod valley;
 pub mod vector;
+pub mod window;
 
 pub use env_objective::Objective;
 pub use rule_features::observe_rule;
@@ -21,6 +24,8 @@ pub mod agent;
 pub mod checkpoint;
 pub mod curves;
 pub mod decode;
+#[cfg(test)]
+mod env_rule_tests;
 #[cfg(test)]
 mod env_tests;
 pub mod metrics;
