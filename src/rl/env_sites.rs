@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
 use crate::graph::{Changes, Graph, NodeId};
@@ -134,8 +134,9 @@ pub(super) struct Legal {
 pub(super) struct Sites {
     scale: Scale,
     by_anchor: Vec<Vec<Site>>,
-    /// Constants that gained or lost a user since the growth of weights was told.
-    stale: FxHashSet<NodeId>,
+    /// Constants that gained or lost a user since the growth of weights was told, and a flag at the index of each.
+    stale: Vec<NodeId>,
+    is_stale: Vec<bool>,
     /// Numbers of the groups, by key.
     groups: FxHashMap<u64, u32>,
     /// Memory used again and again: legal candidates by anchor, and where those of each rule begin.
@@ -186,24 +187,27 @@ impl Sites {
         other: &[NodeId],
         renewed: &mut Vec<NodeId>,
     ) {
-        let Sites { scale, by_anchor, stale, groups, .. } = self;
-        stale.retain(|id| state.graph().get(*id).is_some_and(|node| node.constant));
+        let graph = state.graph();
+        let Sites { scale, by_anchor, stale, is_stale, groups, .. } = self;
+        stale.retain(|id| graph.get(*id).is_some_and(|node| node.constant));
         if stale.is_empty() && other.is_empty() {
             return;
         }
+        is_stale.resize(graph.id_bound().max(is_stale.len()), false);
+        stale.iter().for_each(|id| is_stale[id.index()] = true);
         for (anchor, sites) in by_anchor.iter_mut().enumerate() {
             for site in sites {
-                if !stale.is_empty() && site.constants.iter().any(|id| stale.contains(id)) {
-                    site.renew_growth(state.graph(), books, *scale);
+                if site.constants.iter().any(|id| is_stale[id.index()]) {
+                    site.renew_growth(graph, books, *scale);
                     renewed.push(NodeId::new(anchor));
                 }
-                if site.touched.iter().any(|id| other.contains(id)) {
+                if !other.is_empty() && site.touched.iter().any(|id| other.contains(id)) {
                     site.group = group(groups, site.key(rows));
                     renewed.push(NodeId::new(anchor));
                 }
             }
         }
-        stale.clear();
+        stale.drain(..).for_each(|id| is_stale[id.index()] = false);
     }
 
     /// Takes a node's from another.
