@@ -56,7 +56,7 @@ fn measure(name: &str) {
     let observed: Vec<_> = (0..rules.len() as u32).map(|i| observe_rule(rules.rule(i), &mut known)).collect();
     let mut random = Random::new(0);
     let mut late = agent(Global::Late);
-    let full = agent(Global::Full);
+    let mut full = agent(Global::Full);
     let mut seconds = [0.0; 6];
     let mut difference: f64 = 0.0;
     for step in 0..STEPS {
@@ -77,10 +77,10 @@ fn measure(name: &str) {
             value.sum(Kind::Float).backward();
             value
         };
-        let whole = || full.judge(&listed, &observed, &known).1.value;
+        let mut whole = || full.judge(&listed, &observed, &known).1.value;
         let rounds = || late.encode_plainly(&listed, &observed, &known).value;
         let [full_f, full_b, plain_f, plain_b, class_b, act] = &mut seconds;
-        let _ = timed(full_f, &mut || no_grad(whole));
+        let _ = timed(full_f, &mut || no_grad(&mut whole));
         let _ = timed(full_b, &mut || backward(whole()));
         let plain = timed(plain_f, &mut || no_grad(rounds));
         let _ = timed(plain_b, &mut || backward(rounds()));

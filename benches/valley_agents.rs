@@ -38,7 +38,9 @@ fn main() {
         let [start, optimum] = [&valley.graph, &valley.optimum].map(|graph| graph_cost(&model, graph).time_us);
         let row = |method: &str, seed: u64, best: f64, graphs: usize, seconds: f64| {
             let share = (start - best) / (start - optimum);
-            println!("{depth},{blocks},{method},{seed},{start:.3},{best:.3},{optimum:.3},{share:.4},{graphs},{seconds:.1}");
+            println!(
+                "{depth},{blocks},{method},{seed},{start:.3},{best:.3},{optimum:.3},{share:.4},{graphs},{seconds:.1}"
+            );
         };
         searches(&valley, &model, steps as usize, &row);
         for seed in 0..seeds {

@@ -10,6 +10,7 @@ use graphopt::substitution::Library;
 use graphopt::zoo;
 
 /// A zoo model at its default sizes, cleaned up.
+#[allow(dead_code, reason = "not every benchmark is on the zoo")]
 pub fn model(name: &str) -> Graph {
     let model = zoo::build(name, &[]).expect("a built-in architecture");
     let mut graph = import(model, &ImportOptions::default()).expect("built-in architectures import").graph;

@@ -41,7 +41,11 @@ fn curve<'a, B: DrawingBackend + 'a>(
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     let range = |values: &mut dyn Iterator<Item = f64>| {
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        if low < high { low..high } else { (low.min(0.0).max(-1.0))..(low.max(0.0).min(1e12) + 1.0) }
+        match low.is_finite() && high.is_finite() {
+            true if low < high => low..high,
+            true => low - 0.5..low + 0.5,
+            false => 0.0..1.0,
+        }
     };
     let xs = range(&mut points.iter().map(|p| p.0));
     let ys = range(&mut points.iter().map(|p| p.1));
