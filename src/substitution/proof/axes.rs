@@ -30,6 +30,38 @@ pub(super) fn is_leading(m: &Application, x: &Shape, facts: &Facts) -> bool {
     }
 }
 
+/// Whether a movement certainly keeps each row along the last axis as it is, in the order of the rows.
+pub(super) fn keeps_rows(m: &Application, x: &Shape, t: &Shape, facts: &Facts) -> bool {
+    let one = Dim::Known(1);
+    let has_rows = |shape: &Shape| facts.is_at_least_zero(&shape.rank().sub(&one));
+    matches!(m.kind, OpKind::Reshape | OpKind::Flatten)
+        && has_rows(x)
+        && has_rows(t)
+        && x.counted_from_end(1, facts) == t.counted_from_end(1, facts)
+}
+
+/// What an operator takes along one axis: the places from `from` to before `to`.
+pub(super) struct PartOf {
+    pub axis: Dim,
+    pub from: Dim,
+    pub to: Dim,
+    /// How long the axis is, where the operator demands it.
+    pub whole: Option<Dim>,
+}
+
+/// The part that a Split or a Slice takes along one axis.
+pub(super) fn part(d: &Application) -> Option<PartOf> {
+    if d.kind == OpKind::Split {
+        let sizes = d.list("split")?;
+        let sum = |sizes: &[Dim]| sizes.iter().fold(Dim::Known(0), |sum, size| sum.add(size));
+        let (from, to) = (sum(sizes.get(..d.slot)?), sum(sizes.get(..d.slot + 1)?));
+        return Some(PartOf { axis: d.num("axis")?.clone(), from, to, whole: Some(sum(sizes)) });
+    }
+    let [axis] = d.list("axes")? else { return None };
+    let ([from], [to], [Dim::Known(1)]) = (d.list("starts")?, d.list("ends")?, d.list("steps")?) else { return None };
+    Some(PartOf { axis: axis.clone(), from: from.clone(), to: to.clone(), whole: None })
+}
+
 /// Whether an operator that is linear in two operands certainly treats each place along an axis of the first by itself,
 /// and puts the result at that place of the same axis.
 pub(super) fn is_batch(l: &Application, x: &Shape, w: &Shape, axis: &Dim, facts: &Facts) -> bool {

@@ -76,7 +76,10 @@ const fn row(
 }
 
 /// Movements that axioms of them are tested on.
-const MOVEMENTS: &str = "$m: Transpose{perm=[1, 0]} Reshape{shape=[-1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[1]} Slice{starts=[0], ends=[1], axes=[0], steps=[1]} Split#1/2{axis=0, split=[1, 1]} Expand{shape=[2, 2]} Tile{repeats=[2]} Gather(x,Constant{value_int=1}){axis=0} Gather(x,Constant{value_int=0}){axis=1}";
+const MOVEMENTS: &str = "$m $n: Transpose{perm=[1, 0]} Reshape{shape=[-1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[1]} Slice{starts=[0], ends=[1], axes=[0], steps=[1]} Split#1/2{axis=0, split=[1, 1]} Expand{shape=[2, 2]} Tile{repeats=[2]} Gather(x,Constant{value_int=1}){axis=0} Gather(x,Constant{value_int=0}){axis=1}";
+
+/// Parts along one axis, for tests.
+const PARTS: &str = "$d: Split#0/2{axis=0, split=[1, 1]} Split#1/2{axis=0, split=[1, 1]} Split#0/2{axis=1, split=[1, 1]} Split#1/2{axis=1, split=[1, 1]} Split#0/2{axis=1, split=[1, 2]} Split#1/2{axis=1, split=[1, 2]} Split#0/2{axis=0, split=[2, 1]} Split#1/2{axis=0, split=[2, 1]} Split#0/3{axis=0, split=[1, 1, 2]} Split#1/3{axis=0, split=[1, 1, 2]} Split#2/3{axis=0, split=[1, 1, 2]} Split#1/3{axis=1, split=[2, 1, 1]} Split#1/3{axis=0, split=[1, 2, 1]} Slice{starts=[0], ends=[2], axes=[0], steps=[1]} Slice{starts=[1], ends=[2], axes=[1], steps=[1]} Slice{starts=[0], ends=[1], axes=[2], steps=[1]}";
 
 /// Operators that are linear in each of two operands, for tests.
 const BILINEAR: &str = "$l: MatMul Gemm{alpha=3.0} Gemm{transA=1, transB=1} Conv{strides=[1], pads=[1, 0], dilations=[1]} Conv{strides=[2], pads=[0, 0], dilations=[2], group=2} ConvTranspose{strides=[2], pads=[0, 0], dilations=[1], output_padding=[0]} Einsum{equation=\"ij,jk->ik\"} Einsum{equation=\"ij,ij->i\"} Einsum{equation=\"i,j->ij\"}";
@@ -85,10 +88,10 @@ const BILINEAR: &str = "$l: MatMul Gemm{alpha=3.0} Gemm{transA=1, transB=1} Conv
 const CONVOLUTIONS: &str = "$v: Conv{strides=[1], pads=[0, 0], dilations=[1]} Conv{strides=[2], pads=[1, 0], dilations=[1], group=2} Conv{strides=[1], pads=[1, 1], dilations=[2]} ConvTranspose{strides=[1], pads=[0, 0], dilations=[1], output_padding=[0]} ConvTranspose{strides=[2], pads=[1, 0], dilations=[1], output_padding=[1]} ConvTranspose{strides=[1], pads=[0, 0], dilations=[2], output_padding=[0], group=2}";
 
 /// Averages of places of planes, for tests.
-const AVERAGES: &str = "$a: GlobalAveragePool AveragePool{kernel_shape=[2, 1], strides=[1, 1], pads=[0, 0, 0, 0], dilations=[1, 1]} AveragePool{kernel_shape=[2, 2], strides=[2, 1], pads=[0, 1, 0, 0], dilations=[1, 1], count_include_pad=1} AveragePool{kernel_shape=[2, 2], strides=[2, 2], pads=[1, 0, 0, 0], dilations=[1, 1], ceil_mode=1}";
+const AVERAGES: &str = "$a $n: GlobalAveragePool AveragePool{kernel_shape=[2, 1], strides=[1, 1], pads=[0, 0, 0, 0], dilations=[1, 1]} AveragePool{kernel_shape=[2, 2], strides=[2, 1], pads=[0, 1, 0, 0], dilations=[1, 1], count_include_pad=1} AveragePool{kernel_shape=[2, 2], strides=[2, 2], pads=[1, 0, 0, 0], dilations=[1, 1], ceil_mode=1}";
 
 /// Operators that are linear in one operand, for tests.
-const LINEAR: &str = "$p: GlobalAveragePool AveragePool{kernel_shape=[2], strides=[1], pads=[0, 1], dilations=[1]} AveragePool{kernel_shape=[2], strides=[1], pads=[0, 1], dilations=[1], count_include_pad=1} ReduceSum{axes=[1]} ReduceMean{axes=[0, 1], keepdims=0}";
+const LINEAR: &str = "$p $n: GlobalAveragePool AveragePool{kernel_shape=[2], strides=[1], pads=[0, 1], dilations=[1]} AveragePool{kernel_shape=[2], strides=[1], pads=[0, 1], dilations=[1], count_include_pad=1} ReduceSum{axes=[1]} ReduceMean{axes=[0, 1], keepdims=0}";
 
 /// The attributes that `CONV_1` stands for in tests.
 #[cfg(test)]
@@ -107,14 +110,15 @@ pub(crate) const AXIOMS: &[Row] = &[
     row("div-is-mul", "Div(x, y)", "Mul(x, Reciprocal(y))", &[], &["x: 0 1 2", "y: 0 1 2"]),
     row("reciprocal-of-product", "Reciprocal(Mul(x, y))", "Mul(Reciprocal(x), Reciprocal(y))", &[], &["x: 0 1 2", "y: 0 1 2"]),
     row("mul-one", "Mul(x, Constant{value_float=1.0})", "x", &[], &["x: 0 1 2"]),
+    row("times-ones", "Mul(x, Clip(s){min=1.0, max=1.0})", "x", &["broadcasts(s, x)"], &["reals", "x: 0 1 2", "s: 0 1 2"]),
     row("add-self", "Add(x, x)", "Mul(x, Constant{value_float=2.0})", &[], &["x: 0 1 2"]),
     row("sum-of-two", "Sum(x, y)", "Add(x, y)", &[], &["x: 0 1 2", "y: 0 1 2"]),
     row("sum-of-three", "Sum(x, y, w)", "Add(Add(x, y), w)", &[], &["x: 0 1 2", "y: 0 1 2", "w: 0 1 2"]),
     row("mean-of-two", "Mean(x, y)", "Mul(Add(x, y), Constant{value_float=0.5})", &[], &["x: 0 1 2", "y: 0 1 2"]),
     row("exp-of-sum", "Exp(Add(x, y))", "Mul(Exp(x), Exp(y))", &[], &["reals", "x: 0 1 2", "y: 0 1 2"]),
     row("log-of-softmax", "Log(Softmax(x){axis=?a})", "LogSoftmax(x){axis=?a}", &[], &["reals", "x: 1 2", "?a: 0 | 1 | -1"]),
-    row("absorbed", "$u($w(x))", "$w(x)", &["@absorbs($u, $w)"],
-        &["reals", "x: 0 1 2", "$u: Relu Abs Floor Round Clip{min=-0.5, max=0.75} Sign", "$w: Relu Sigmoid Exp Softplus Abs Sqrt Floor Ceil Round Sign Clip{min=-0.5, max=0.75}"]),
+    row("absorbed", "$i($j(x))", "$j(x)", &["@absorbs($i, $j)"],
+        &["reals", "x: 0 1 2", "$i: Relu Abs Floor Round Clip{min=-0.5, max=0.75} Sign Cast{to=10} Cast{to=16} Cast{to=9, saturate=0} Cast{to=17}", "$j: Relu Sigmoid Exp Softplus Abs Sqrt Floor Ceil Round Sign Clip{min=-0.5, max=0.75} Cast{to=10} Cast{to=16} Cast{to=9, saturate=0} Cast{to=17}"]),
     row("abs-of-neg", "Abs(Neg(x))", "Abs(x)", &[], &["reals", "x: 0 1 2"]),
     row("cast-of-cast", "Cast(Cast(c:Cast(x){to=?a, saturate=?u}){to=?b, saturate=?v}){to=?t, saturate=?w}", "Cast(Cast(x){to=?a, saturate=?u}){to=?t, saturate=?w}",
         &["@wider(?a, ?b); ?t != 8"],
@@ -123,13 +127,13 @@ pub(crate) const AXIOMS: &[Row] = &[
     row("transpose-of-transpose", "Transpose(t:Transpose(x){perm=?p}){perm=?q}", "Transpose(x){perm=@compose(?p, ?q)}",
         &["@granted(t)"], &["x: 2 3", "?p: [1, 0] | [0, 2, 1] | [2, 0, 1]", "?q: [1, 0] | [1, 0, 2] | [1, 2, 0]"]),
     row("reshape-of-reshaping", "Reshape(t:$r(x)){shape=?b, allowzero=?u}", "Reshape(x){shape=?b, allowzero=?v}",
-        &["?b != 0; @granted(t)"],
+        &["?b != 0; @granted(t)", "?b != 0; @sure($r, x)"],
         &["x: 1 2 ^4", "?b: [-1] | [2, -1] | [4] | [1, 2, 1] | [2, 2]", "?u: 0 | 1", "?v: 0 | 1",
           "$r: Reshape{shape=[4, 1]} Reshape{shape=[0, -1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[0]} Unsqueeze{axes=[1, 3]}"]),
-    row("reshaping-as-reshape", "y:$r(x)", "Reshape(x){shape=@dims(y)}", &["@granted(y)"],
-        &["x: 1 2 3", "$r: Reshape{shape=[4, 1]} Reshape{shape=[0, -1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[0]} Unsqueeze{axes=[1, 3]}"]),
-    row("keeps-the-shape", "y:$k(x)", "x", &["@granted(y); @ordered($k); @same(x, y)", "@granted(y); @nothing($k, x)", "@is($k, Transpose); @nothing($k, x)"],
-        &["x: 1 2 3", "$k: Reshape{shape=[2, 1]} Reshape{shape=[-1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[0]} Expand{shape=[2, 2]} Expand{shape=[1, 1]} Tile{repeats=[1]} Tile{repeats=[1, 1]} Tile{repeats=[2]} Transpose{perm=[0]} Transpose{perm=[0, 1]} Transpose{perm=[0, 1, 2]} Transpose{perm=[1, 0]}",
+    row("reshaping-as-reshape", "y:$k(x)", "Reshape(x){shape=@dims(y)}", &["@granted(y); @in-order($k, x)"],
+        &["x: 1 2 3", "$k: Transpose{perm=[1, 0]} Transpose{perm=[2, 1, 0]} Transpose{perm=[0, 2, 1]} Tile{repeats=[2]} Reshape{shape=[4, 1]} Reshape{shape=[0, -1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[0]} Unsqueeze{axes=[1, 3]}"]),
+    row("keeps-the-shape", "y:$k(x)", "x", &["@granted(y); @ordered($k); @same(x, y)", "@sure($k, x); @same(x, y)", "@granted(y); @nothing($k, x)", "@is($k, Transpose); @nothing($k, x)"],
+        &["x: 1 2 3", "$k: Reshape{shape=[2, 1]} Reshape{shape=[-1]} Flatten{axis=1} Squeeze{axes=[0]} Unsqueeze{axes=[0]} Expand{shape=[2, 2]} Expand{shape=[1, 1]} Tile{repeats=[1]} Tile{repeats=[1, 1]} Tile{repeats=[2]} Slice{starts=[0], ends=[2], axes=[0], steps=[1]} Slice{starts=[1], ends=[-9], axes=[0], steps=[-1]} Transpose{perm=[0]} Transpose{perm=[0, 1]} Transpose{perm=[0, 1, 2]} Transpose{perm=[1, 0]}",
           "or", "x: 1 2", "$k: Pad{mode=\"constant\", pads=[0, 0], value=0.0} Pad{mode=\"edge\", pads=[0, 0, 0, 0], value=1.0} Pad{mode=\"constant\", pads=[1, -1], value=0.0}",
           "or", "reals", "x: 3 4", "$k: AveragePool{kernel_shape=[1], strides=[1], pads=[0, 0], dilations=[1]} AveragePool{kernel_shape=[1, 1], strides=[1, 1], pads=[0, 0, 0, 0], dilations=[1, 2], ceil_mode=1} MaxPool{kernel_shape=[1], strides=[1], pads=[0, 0], dilations=[2]} MaxPool{kernel_shape=[1, 1], strides=[1, 1], pads=[0, 0, 0, 0], dilations=[1, 1]} MaxPool{kernel_shape=[1], strides=[2], pads=[0, 0], dilations=[1]} AveragePool{kernel_shape=[2], strides=[1], pads=[1, 0], dilations=[1]}"]),
     row("reshaping-undone", "$r(t:$s(x))", "x", &["@granted(t); @undoes($r, $s)"],
@@ -138,9 +142,13 @@ pub(crate) const AXIOMS: &[Row] = &[
         &["x: 1 2 3", "$u: Relu Gelu Clip{min=-0.5, max=0.75} Neg Sqrt", MOVEMENTS]),
     row("broadcasting-of-movements", "$b($m(x), $m(y))", "$m($b(x, y))", &["@same(x, y)", "@is($m, Transpose); rank(x) == rank(y)"],
         &["x: 1 2 3", "y: 1 2 3", "$b: Add Div", MOVEMENTS]),
-    row("movement-and-scalar", "$b(t:$m(x), c)", "$m($b(x, c))",
-        &["rank(c) == 0", "dim(c, -1) == 1; rank(c) <= 1; rank(c) <= rank(x); rank(c) <= rank(t)"],
-        &["x: 1 2 3", "c: 0 1", "$b: Sub Mul", MOVEMENTS]),
+    row("moved-and-shared", "$f(t:$n(x), c)", "$n($f(x, c))",
+        &["@moves($n); rank(c) == 0", "@moves($n); @elementwise($f); dim(c, -1) == 1; rank(c) <= 1; rank(c) <= rank(x); rank(c) <= rank(t)",
+          "@elementwise($f); rank(c) == 1; @leading($n, x)", "@is($f, MatMul); rank(c) == 2; @leading($n, x)",
+          "@elementwise($f); rank(c) == 1; broadcasts(c, x); @rows($n, x, t)", "@linear($n); @is($f, Mul); rank(c) == 0",
+          "rank(x) == 4; broadcasts(c, x); dim(c, -1) == 1; dim(c, -2) == 1; @even($n, $f)"],
+        &["x: 1 2 3", "c: 0 1 2", "$f: Sub Mul MatMul", MOVEMENTS, "or", "x: 1 2 3", "c: 1", "$f: Sub", "$n: Reshape{shape=[2, 2]} Reshape{shape=[-1, 2]} Reshape{shape=[1, 0, -1]} Flatten{axis=1}",
+          "or", "x: 2 3 4", "c: 0", "$f: Mul Sub", LINEAR, "or", "x: 4", "c: 0 1 3", "$f: Add Mul Sub", AVERAGES]),
     row("softmax-of-transpose", "Softmax(Transpose(x){perm=?p}){axis=?a, coerced=0}", "Transpose(Softmax(x){axis=?p[?a], coerced=0}){perm=?p}", &["0 <= ?a"],
         &["x: 2 3", "?p: [1, 0] | [2, 0, 1]", "?a: 0 | 1 | 2"]),
     row("concat-associates-left", "Concat(Concat(x, y){axis=?a}, w){axis=?a}", "Concat(x, y, w){axis=?a}", &[],
@@ -156,12 +164,18 @@ pub(crate) const AXIOMS: &[Row] = &[
     row("concat-and-shared", "Concat($b(x, u), $b(y, u)){axis=?a}", "$b(Concat(x, y){axis=?a}, u)",
         &["rank(u) == 0", "0 <= ?a; broadcasts(u, x); broadcasts(u, y); dim(u, ?a - rank(x)) == 1; rank(x) == rank(y)"],
         &["x: 1 2 3", "y: 1 2 3", "u: 0 1 2", "?a: 0 | 1", "$b: Sub Mul"]),
-    row("first-of-concat", "Split#0/2(Concat(x, y){axis=?a}){axis=?a, split=?s}", "x",
-        &["@alike(x, y, ?a); @extent(x, ?a, ?s[0]); @extent(y, ?a, ?s[1])"],
-        &["x: 1 2 3", "y: 1 2 3", "?a: 0 | 1", "?s: [1, 1] | [1, 2] | [2, 1] | [2, 2]"]),
-    row("second-of-concat", "Split#1/2(Concat(x, y){axis=?a}){axis=?a, split=?s}", "y",
-        &["@alike(x, y, ?a); @extent(x, ?a, ?s[0]); @extent(y, ?a, ?s[1])"],
-        &["x: 1 2 3", "y: 1 2 3", "?a: 0 | 1", "?s: [1, 1] | [1, 2] | [2, 1] | [2, 2]"]),
+    row("first-of-concat", "$d(c:Concat(x, y){axis=?a})", "x",
+        &["@alike(x, y, ?a); @part($d, c, ?a, x)"],
+        &["x: 1 2 3", "y: 1 2 3", "?a: 0 | 1", PARTS]),
+    row("second-of-concat", "$d(c:Concat(x, y){axis=?a})", "y",
+        &["@alike(x, y, ?a); @part($d, c, ?a, y, x)"],
+        &["x: 1 2 3", "y: 1 2 3", "?a: 0 | 1", PARTS]),
+    row("middle-of-concat", "$d(c:Concat(x, y, w){axis=?a})", "y",
+        &["@alike(x, y, ?a); @alike(y, w, ?a); @part($d, c, ?a, y, x)"],
+        &["x: 1 2", "y: 1 2", "w: 1 2", "?a: 0 | 1", PARTS]),
+    row("part-of-row", "$d($b(x, v))", "$b($d(x), Slice(v){starts=@from($d), ends=@to($d), axes=[0], steps=[1]})",
+        &["rank(v) == 1; dim(v, 0) == dim(x, -1); @along($d, rank(x) - 1)"],
+        &["x: 1 2 3", "v: 1", "$b: Sub Mul", PARTS]),
     row("concat-of-split", "Concat(p:Split#0/2(x){axis=?a, split=?s}, Split#1/2(x){axis=?a, split=?s}){axis=?a}", "x", &["@granted(p)"],
         &["x: 1 2 ^4", "?a: 0 | 1", "?s: [1, 1] | [1, 2] | [2, 2]"]),
     row("concat-of-reshapes", "Concat(Reshape(x){shape=?s, allowzero=?z}, Reshape(y){shape=?t, allowzero=?z}){axis=0}",
@@ -206,18 +220,19 @@ pub(crate) const AXIOMS: &[Row] = &[
         &["x: 2", "u: 2", "w: 2", "v: 2", "$l: MatMul Gemm{alpha=3.0}", "or", "x: 3", "u: 3", "w: 2", "v: 2", "$l: MatMul",
           "or", "x: 3", "u: 3", "w: 3", "v: 3", "$l: Conv{strides=[1], pads=[1, 0], dilations=[1]} Conv{strides=[2], pads=[0, 0], dilations=[1]}"]),
     row("linear-of-sum", "$p(Add(x, y))", "Add($p(x), $p(y))", &["@same(x, y)"], &["x: 2 3 4", "y: 2 3 4", LINEAR]),
-    row("linear-of-scaled", "$p(Mul(x, c))", "Mul($p(x), c)", &["rank(c) == 0"], &["x: 2 3 4", "c: 0", LINEAR]),
     // Matrix products.
-    row("matmul-of-leading", "MatMul($m(x), w)", "$m(MatMul(x, w))", &["rank(w) == 2; @leading($m, x)"], &["x: 1 2 3", "w: 2", MOVEMENTS]),
-    row("leading-and-vector", "$b($m(x), c)", "$m($b(x, c))", &["rank(c) == 1; @leading($m, x)"], &["x: 1 2 3", "c: 1", "$b: Sub Mul", MOVEMENTS]),
     row("matmul-with-blocks", "MatMul(Concat(x, u){axis=?a}, BlockDiagonal(w, v))", "Concat(MatMul(x, w), MatMul(u, v)){axis=?a}",
         &["1 <= rank(x); ?a == rank(x) - 1; rank(w) == 2; rank(v) == 2; dim(w, 0) == dim(x, -1); dim(v, 0) == dim(u, -1); @alike(x, u, ?a)"],
         &["x: 1 2 3", "u: 1 2 3", "w: 2", "v: 2", "?a: 0 | 1 | 2"]),
     row("matmul-associates", "MatMul(MatMul(x, a), b)", "MatMul(x, MatMul(a, b))",
         &["2 <= rank(x); 2 <= rank(a); 2 <= rank(b)", "rank(a) == 2; rank(b) == 2"], &["x: 1 2 3", "a: 1 2 3", "b: 1 2 3"]),
-    row("scaled-columns", "$l(x, Mul(w, v))", "Mul($l(x, w), v)",
-        &["@is($l, MatMul); rank(w) == 2; rank(v) == 1; broadcasts(v, w)", "@is($l, Gemm); @zero($l, transB); rank(v) == 1; broadcasts(v, w)"],
-        &["x: 1 2 3", "w: 2", "v: 1", "$l: MatMul Gemm{alpha=3.0} Gemm{transA=1}"]),
+    row("scaled-columns", "$g(x, Mul(w, v))", "Mul($g(x, w), v)",
+        &["@is($g, MatMul); rank(w) == 2; rank(v) == 1; broadcasts(v, w)", "@is($g, Gemm); @zero($g, transB); rank(v) == 1; broadcasts(v, w)",
+          "@is($g, LayerNormalization); rank(w) == 1; rank(v) == 1; broadcasts(v, w)"],
+        &["x: 1 2 3", "w: 2", "v: 1", "$g: MatMul Gemm{alpha=3.0} Gemm{transA=1}", "or", "reals", "x: 1 2 3", "w: 1", "v: 1", "$g: LayerNormalization{axis=0} LayerNormalization{axis=1} LayerNormalization{axis=2}"]),
+    row("normalisation-with-bias", "LayerNormalization(x, s, b){axis=?a, epsilon=?e, stash_type=?t}", "Add(LayerNormalization(x, s){axis=?a, epsilon=?e, stash_type=?t}, b)",
+        &["broadcasts(b, x)"],
+        &["reals", "x: 1 2 3", "s: 1", "b: 1 2", "?a: 0 | 1 | 2", "?e: 0.5", "?t: 1"]),
     row("matmul-of-scaled-row", "MatMul(Mul(x, c), w)", "MatMul(x, Mul(w, Reshape(c){shape=[dim(c, -1), 1]}))",
         &["rank(w) == 2; dim(w, 0) == dim(x, -1); broadcasts(c, x); @aligned(c, [dim(c, -1)])"], &["x: 1 2 3", "c: 0 1 2", "w: 2"]),
     row("matmul-of-added-row", "MatMul(Add(x, c), w)", "Add(MatMul(x, w), ReduceSum(Mul(w, Reshape(c){shape=[dim(c, -1), 1]})){axes=[0], keepdims=0})",
@@ -297,8 +312,10 @@ pub(crate) const AXIOMS: &[Row] = &[
     row("average-of-pointwise", "$a(Conv(x, w){CONV})", "Conv($a(x), w){CONV}",
         &["rank(x) == 4; ?s == 1; ?p == 0; dim(w, 2) == 1; dim(w, 3) == 1"],
         &["x: 4", "w: 4", "?s: [1, 1] | [2, 1]", "?p: [0, 0, 0, 0] | [1, 0, 0, 0]", "?d: [1, 1]", "?g: 1 | 2", AVERAGES]),
-    row("average-of-planes", "$a($c(x, k))", "$c($a(x), k)", &["rank(x) == 4; broadcasts(k, x); dim(k, -1) == 1; dim(k, -2) == 1; @even($a, $c)"],
-        &["x: 4", "k: 0 1 3", "$c: Add Mul", AVERAGES]),
+    row("picked-then-pointwise", "Conv($k(x), w){CONV}", "Conv(x, w){strides=@faster($k, ?s), pads=?p, dilations=?d, group=?g}",
+        &["rank(x) == 4; @picks($k); ?p == 0; dim(w, 2) == 1; dim(w, 3) == 1"],
+        &["reals", "x: 4 ^3", "w: 4", "?s: [1, 1] | [2, 1]", "?p: [0, 0, 0, 0] | [1, 0, 0, 0]", "?d: [1, 1]", "?g: 1",
+          "$k: MaxPool{kernel_shape=[1, 1], strides=[2, 1], pads=[0, 0, 0, 0], dilations=[1, 1]} AveragePool{kernel_shape=[1, 1], strides=[1, 2], pads=[0, 0, 0, 0], dilations=[1, 2]} AveragePool{kernel_shape=[1, 2], strides=[1, 1], pads=[0, 0, 0, 0], dilations=[1, 1]} AveragePool{kernel_shape=[1, 1], strides=[1, 1], pads=[1, 0, 0, 0], dilations=[1, 1]}"]),
     row("average-as-conv", "y:AveragePool(x){kernel_shape=?k, strides=?s, pads=?p, dilations=?d, ceil_mode=0, count_include_pad=?i}",
         "Conv(x, PoolKernel{channels=dim(x, 1), kernel_shape=?k}){strides=?s, pads=?p, dilations=?d, group=dim(x, 1)}",
         &["rank(x) == 4; ?i == 1; @granted(y)", "rank(x) == 4; ?p == 0; @granted(y)"],

@@ -70,6 +70,16 @@ pub(crate) enum Class {
     Outputs,
     /// `$a`: the average of places of a plane.
     Average,
+    /// `$d`: takes a part along one axis.
+    Part,
+    /// `$f`: combines a tensor with one that may be shared by all places along leading axes.
+    Sharing,
+    /// `$g`: linear in each column of its second operand.
+    Columns,
+    /// `$i`, `$j`: maps each element by itself, as a number of an element type.
+    Rounding,
+    /// `$n`: moves elements, or is linear in its operand.
+    Moving,
 }
 
 impl Class {
@@ -85,6 +95,11 @@ impl Class {
             'p' => Class::Linear,
             'v' => Class::Outputs,
             'a' => Class::Average,
+            'd' => Class::Part,
+            'f' => Class::Sharing,
+            'g' => Class::Columns,
+            'i' | 'j' => Class::Rounding,
+            'n' => Class::Moving,
             _ => return None,
         })
     }
@@ -92,14 +107,31 @@ impl Class {
     /// How many operands the class speaks of. An operator may have more: they belong to it, as the index of a Gather.
     pub fn operands(self) -> usize {
         match self {
-            Class::Broadcasting | Class::Commutative | Class::Bilinear | Class::Outputs => 2,
-            Class::Pointwise | Class::Movement | Class::Reshaping | Class::Keeping | Class::Linear | Class::Average => {
-                1
-            }
+            Class::Broadcasting
+            | Class::Commutative
+            | Class::Bilinear
+            | Class::Outputs
+            | Class::Sharing
+            | Class::Columns => 2,
+            Class::Pointwise
+            | Class::Movement
+            | Class::Reshaping
+            | Class::Keeping
+            | Class::Linear
+            | Class::Average
+            | Class::Part
+            | Class::Rounding
+            | Class::Moving => 1,
         }
     }
 
-    /// Whether an operator belongs to the class.
+    /// Whether an operator with its attributes belongs to the class. Only a Split has results beyond the first that
+    /// axioms speak of.
+    pub fn includes(self, application: &Application) -> bool {
+        self.has(application.kind) && (application.slot == 0 || application.kind == OpKind::Split)
+    }
+
+    /// Whether an operator of this kind may belong to the class.
     pub fn has(self, kind: OpKind) -> bool {
         use OpKind::*;
         match self {
@@ -115,12 +147,27 @@ impl Class {
             Class::Reshaping => matches!(kind, Reshape | Flatten | Squeeze | Unsqueeze),
             Class::Keeping => matches!(
                 kind,
-                Reshape | Flatten | Squeeze | Unsqueeze | Expand | Tile | Transpose | Pad | AveragePool | MaxPool
+                Reshape
+                    | Flatten
+                    | Squeeze
+                    | Unsqueeze
+                    | Expand
+                    | Tile
+                    | Slice
+                    | Transpose
+                    | Pad
+                    | AveragePool
+                    | MaxPool
             ),
             Class::Commutative => matches!(kind, Add | Mul),
             Class::Bilinear => matches!(kind, MatMul | Gemm | Conv | ConvTranspose | Einsum),
             Class::Outputs => matches!(kind, Conv | ConvTranspose | Gemm),
             Class::Average => matches!(kind, AveragePool | GlobalAveragePool),
+            Class::Part => matches!(kind, Split | Slice),
+            Class::Sharing => kind == MatMul || Class::Broadcasting.has(kind),
+            Class::Columns => matches!(kind, MatMul | Gemm | LayerNormalization),
+            Class::Rounding => shape::is_pointwise_unary(kind),
+            Class::Moving => Class::Movement.has(kind) || Class::Linear.has(kind),
             Class::Linear => matches!(kind, GlobalAveragePool | AveragePool | ReduceSum | ReduceMean),
         }
     }

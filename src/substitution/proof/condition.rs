@@ -1,6 +1,7 @@
 //! Conditions of axioms, discharged on symbolic sizes. A condition holds only where that is certain.
 
 use super::axes;
+use super::class::Class;
 use super::effects;
 use super::pattern::Binding;
 use super::read::split_top;
@@ -56,6 +57,20 @@ pub(crate) enum Side {
     Ordered(String),
     /// `@nothing($k, x)`: by its attributes the operator gives back x.
     Nothing(String, String),
+    /// `@in-order($k, x)`: what the operator gives has the elements of x in their order.
+    InOrder(String, String),
+    /// `@sure($r, x)`: a Reshape of x to sizes that are 1 or more, and as many elements.
+    Sure(String, String),
+    /// `@part($d, c, ?a, x)`: the operator takes x from c along axis a, `@part($d, c, ?a, y, x)`: what follows on x.
+    Part(String, String, Expr, String, Option<String>),
+    /// `@along($d, a)`: the operator takes a part along axis a.
+    Along(String, Expr),
+    /// `@picks($k)`: the operator takes single places.
+    Picks(String),
+    /// `@elementwise($f)`, `@moves($n)`, `@linear($n)`: the operator is of this class.
+    Of(String, Class),
+    /// `@rows($n, x, t)`: the movement from x to t keeps rows along the last axis.
+    Rows(String, String, String),
     /// `@leading(m, x)`: the movement leaves the last axis of x alone.
     Leading(String, String),
     /// `@batch(l, x, w, a)`: the operator treats what x has at each place along axis a by itself.
@@ -115,11 +130,10 @@ pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
             let plain = |x| shape::with_size(x, &axis, Dim::Known(1), &world.facts);
             plain(x).zip(plain(y)).is_some_and(|(x, y)| shape::same(&x, &y, &world.facts))
         }),
-        Side::Elements(x, s) => shape(x).and_then(shape::Shape::dims).zip(list(s)).map(|(dims, s)| {
-            let product = |dims: &[Dim]| dims.iter().fold(Dim::Known(1), |p, d| p.mul(d));
-            let positive = |d: &Dim| world.facts.is_at_least_zero(&d.sub(&Dim::Known(1)));
-            s.iter().all(positive) && product(dims) == product(&s)
-        }),
+        Side::Elements(x, s) => shape(x).zip(list(s)).map(|(x, s)| fits(world, x, &s)),
+        Side::Sure(r, x) => operator(r)
+            .zip(shape(x))
+            .map(|(r, x)| r.kind == OpKind::Reshape && r.list("shape").is_some_and(|list| fits(world, x, list))),
         Side::Is(l, kind) => operator(l).map(|a| a.kind == *kind),
         Side::Centred(p, k, d) => list(p).zip(list(k)).zip(list(d)).map(|((p, k), d)| {
             let two = Dim::Known(2);
@@ -142,7 +156,25 @@ pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
         Side::Absorbs(u, w) => operator(u).zip(operator(w)).map(|(u, w)| effects::absorbs(u, w)),
         Side::Undoes(r, s) => operator(r).zip(operator(s)).map(|(r, s)| effects::undoes(r, s)),
         Side::Even(a, c) => operator(a).zip(operator(c)).map(|(a, c)| effects::is_even(a, c)),
-        Side::Ordered(k) => operator(k).map(|k| effects::is_ordered(k.kind)),
+        Side::Ordered(k) => operator(k).map(|k| effects::is_ordered(k, &world.facts)),
+        Side::InOrder(k, x) => operator(k).zip(shape(x)).map(|(k, x)| effects::is_in_order(k, x, &world.facts)),
+        Side::Part(d, whole, axis, own, before) => {
+            let extent = |name: &String| shape::extent(shape(name)?, &scope.int(axis)?, &world.facts);
+            let part = operator(d).and_then(|d| axes::part(d)).zip(scope.int(axis));
+            part.and_then(|(part, axis)| {
+                let from = before.as_ref().map_or(Some(Dim::Known(0)), extent)?;
+                let whole = part.whole.is_none_or(|all| extent(whole).is_some_and(|whole| whole == all));
+                Some(part.axis == axis && part.from == from && part.to == from.add(&extent(own)?) && whole)
+            })
+        }
+        Side::Along(d, axis) => {
+            operator(d).and_then(|d| axes::part(d)).zip(scope.int(axis)).map(|(part, axis)| part.axis == axis)
+        }
+        Side::Picks(k) => operator(k).map(|k| effects::picks(k)),
+        Side::Of(f, class) => operator(f).map(|f| class.includes(f)),
+        Side::Rows(n, x, t) => {
+            operator(n).zip(shape(x)).zip(shape(t)).map(|((n, x), t)| axes::keeps_rows(n, x, t, &world.facts))
+        }
         Side::Nothing(k, x) => operator(k).zip(shape(x)).map(|(k, x)| effects::does_nothing(k, x, &world.facts)),
         Side::Leading(m, x) => {
             let movement = operator(m);
@@ -154,6 +186,13 @@ pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
         }
     };
     certainly.unwrap_or(false)
+}
+
+/// Whether all entries of a list are 1 or more, and a value has as many elements as their product.
+fn fits(world: &World, x: &shape::Shape, list: &[Dim]) -> bool {
+    let product = |dims: &[Dim]| dims.iter().fold(Dim::Known(1), |p, d| p.mul(d));
+    let positive = |d: &Dim| world.facts.is_at_least_zero(&d.sub(&Dim::Known(1)));
+    list.iter().all(positive) && x.dims().is_some_and(|dims| product(dims) == product(list))
 }
 
 /// The shape of c has at most `rank` dimensions, and a list is that shape up to ones in front.
@@ -215,6 +254,15 @@ pub(crate) fn parse_side(text: &str) -> Result<Side, String> {
         "even" => Side::Even(variable(0)?, variable(1)?),
         "ordered" => Side::Ordered(variable(0)?),
         "nothing" => Side::Nothing(variable(0)?, variable(1)?),
+        "in-order" => Side::InOrder(variable(0)?, variable(1)?),
+        "part" => Side::Part(variable(0)?, variable(1)?, expr(2)?, variable(3)?, variable(4).ok()),
+        "along" => Side::Along(variable(0)?, expr(1)?),
+        "sure" => Side::Sure(variable(0)?, variable(1)?),
+        "picks" => Side::Picks(variable(0)?),
+        "elementwise" => Side::Of(variable(0)?, Class::Broadcasting),
+        "moves" => Side::Of(variable(0)?, Class::Movement),
+        "linear" => Side::Of(variable(0)?, Class::Linear),
+        "rows" => Side::Rows(variable(0)?, variable(1)?, variable(2)?),
         "leading" => Side::Leading(variable(0)?, variable(1)?),
         "batch" => Side::Batch(variable(0)?, variable(1)?, variable(2)?, expr(3)?),
         _ => return Err(format!("unknown condition @{name}")),

@@ -36,6 +36,9 @@ pub(super) fn demands(world: &World, term: TermId, facts: &mut Facts) {
                 facts.at_least_zero(&group.sub(&Dim::Known(1)));
                 if let Some(outputs) = axis(1, 0) {
                     facts.divides_exactly(&outputs, group);
+                    if let Some(each) = outputs.floor_div(group) {
+                        facts.at_least_zero(&each.sub(&Dim::Known(1)));
+                    }
                 }
             }
         }
@@ -44,6 +47,13 @@ pub(super) fn demands(world: &World, term: TermId, facts: &mut Facts) {
             equal(x.and_then(|x| x.get(1)), w.and_then(<[Dim]>::first));
             if let (Some(b), Some(w), Some(group)) = (b, w, a.num("group")) {
                 equal(b.first(), w.get(1).map(|w| w.mul(group)).as_ref());
+            }
+        }
+        LayerNormalization => {
+            for slot in 1..args.len() {
+                if let (Some(x), Some(s)) = (shape(0), shape(slot)) {
+                    learn_broadcast(s, x, facts);
+                }
             }
         }
         BatchNormalization => {
@@ -70,6 +80,11 @@ pub(super) fn demands(world: &World, term: TermId, facts: &mut Facts) {
             }
         }
         Gemm => {
+            for slot in 0..2 {
+                if let Some(shape) = shape(slot) {
+                    equal(Some(&shape.rank()), Some(&Dim::Known(2)));
+                }
+            }
             let inner = |slot: usize, flag: &str, plain: usize| {
                 let transposed = usize::try_from(a.int(flag)?).ok()?;
                 dims(slot)?.get(if transposed == 0 { plain } else { 1 - plain })
@@ -98,6 +113,8 @@ pub(super) fn demands(world: &World, term: TermId, facts: &mut Facts) {
         Split => {
             let (Some(x), Some(sizes)) = (shape(0), a.list("split")) else { return };
             if let Some(k) = a.num("axis").and_then(|axis| super::shape::axis_from_end(axis, &x.rank())) {
+                facts.at_least_zero(&x.rank().sub(&Dim::Known(1)));
+                sizes.iter().for_each(|size| facts.at_least_zero(&size.sub(&Dim::Known(1))));
                 let sum = sizes.iter().fold(Dim::Known(0), |sum, d| sum.add(d));
                 let whole = x.counted_from_end(k, facts);
                 facts.equal(&sum, &whole);

@@ -72,6 +72,14 @@ impl Facts {
         }
     }
 
+    /// Takes in that a shape that goes by one name is called otherwise.
+    pub fn call_shape(&mut self, name: &str, called: &str) {
+        let called = self.shape_name(&called.into());
+        if *called != *name {
+            self.shapes.insert(name.into(), called);
+        }
+    }
+
     /// The name that stands for all shapes that are the same.
     pub fn shape_name(&self, name: &Arc<str>) -> Arc<str> {
         self.shapes.get(name).unwrap_or(name).clone()

@@ -25,6 +25,11 @@ pub(crate) enum Function {
     InGroups,
     /// `@by-group(w, ?g)`: the shape of one value for each group and place along the kernel's second axis.
     ByGroup,
+    /// `@from($d)`, `@to($d)`: where a part begins and ends along its axis, as lists of one entry.
+    From,
+    To,
+    /// `@faster($k, ?s)`: strides of one window after another.
+    Faster,
     /// `@inner-left($l, x)`, `@inner-right($l, x)`: the axes that the operator sums along, of each operand.
     Axis(Axis),
 }
@@ -41,6 +46,9 @@ impl Function {
             "span" => (Function::Span, 2),
             "in-groups" => (Function::InGroups, 2),
             "by-group" => (Function::ByGroup, 2),
+            "from" => (Function::From, 1),
+            "to" => (Function::To, 1),
+            "faster" => (Function::Faster, 2),
             "inner-left" => (Function::Axis(Axis::InnerLeft), 2),
             "inner-right" => (Function::Axis(Axis::InnerRight), 2),
             "outer-right" => (Function::Axis(Axis::OuterRight), 2),
@@ -55,8 +63,16 @@ impl Function {
         let variable = |at: usize| scope.variable(args.get(at)?.strip_prefix('?')?);
         let int = |at: usize| scope.int(&parse_expr(args.get(at)?).ok()?);
         let shape = |at: usize| Some(world.shape(*binding.terms.get(args.get(at)?)?));
+        let operator = |at: usize| binding.heads.get(args.get(at)?.strip_prefix('$')?).and_then(Head::application);
         let one = Dim::Known(1);
         match self {
+            Function::From => axes::part(operator(0)?).map(|part| SymVal::List(vec![part.from])),
+            Function::To => axes::part(operator(0)?).map(|part| SymVal::List(vec![part.to])),
+            Function::Faster => {
+                let (first, then) = (operator(0)?.list("strides")?, variable(1)?);
+                let pairs = first.iter().zip(then.list()?);
+                (first.len() == then.list()?.len()).then(|| SymVal::List(pairs.map(|(a, b)| a.mul(b)).collect()))
+            }
             Function::Compose => compose(&variable(0)?, &variable(1)?),
             Function::Joined => {
                 let (mut s, t) = (variable(0)?.list()?.to_vec(), variable(1)?.list()?.to_vec());
@@ -94,10 +110,7 @@ impl Function {
                 let ones = std::iter::repeat_n(one.clone(), dims.len().checked_sub(2)?);
                 Some(SymVal::List([group, one, dims[1].clone()].into_iter().chain(ones).collect()))
             }
-            Function::Axis(axis) => {
-                let operator = binding.heads.get(args.first()?.strip_prefix('$')?).and_then(Head::application)?;
-                axes::axis(operator, axis, shape(1)?).map(SymVal::Num)
-            }
+            Function::Axis(axis) => axes::axis(operator(0)?, axis, shape(1)?).map(SymVal::Num),
         }
     }
 }

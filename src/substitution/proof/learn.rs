@@ -1,5 +1,7 @@
 //! What a well-typed source and the conditions of a rule imply of sizes.
 
+use std::collections::BTreeMap;
+
 use super::demands::demands;
 use super::eval::{Scope, pairs};
 use super::facts::Facts;
@@ -7,7 +9,7 @@ use super::group::{self, Member, speaks_of_member};
 use super::pattern::Binding;
 use super::shape::Shape;
 use super::statement::scope;
-use super::term::{SymVal, World};
+use super::term::{SymVal, TermId, World};
 use crate::graph::Dim;
 use crate::rewrite::{Arithmetic, AttrPattern, Comparison, Condition, Expr, Operand, Rule};
 
@@ -50,6 +52,14 @@ pub(super) fn learn(rule: &Rule, world: &World, binding: &Binding, demanded: boo
     facts.specialise();
     facts.settle();
     facts
+}
+
+/// What the operators of a target demand, if it is more than what is known.
+pub(super) fn learn_target(world: &World, results: &BTreeMap<String, TermId>) -> Option<Facts> {
+    let mut facts = world.facts.clone();
+    results.values().for_each(|term| demands(world, *term, &mut facts));
+    facts.settle();
+    (facts != world.facts).then_some(facts)
 }
 
 /// Two shapes are the same.
@@ -115,7 +125,12 @@ fn learn_condition(scope: &Scope<'_>, condition: &Condition, facts: &mut Facts) 
             let lists = matches!((&a, &b), (SymVal::List(_), SymVal::List(_)));
             for (a, b) in pairs {
                 match comparison {
-                    Comparison::Equal => facts.equal(&a, &b),
+                    Comparison::Equal => {
+                        if a.sub(&b).solutions().is_empty() {
+                            facts.literally(*comparison, &SymVal::Num(a.clone()), &SymVal::Num(b.clone()));
+                        }
+                        facts.equal(&a, &b);
+                    }
                     // Lists differ where some entry does.
                     Comparison::NotEqual if lists => {}
                     Comparison::NotEqual => facts.not_zero(&b.sub(&a)),

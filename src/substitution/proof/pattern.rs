@@ -115,7 +115,7 @@ pub(crate) fn match_head(apply: &Apply, application: &Arc<Application>, binding:
     match &apply.op {
         PatternOp::Class(class, name) => {
             let head = Head::Apply(application.clone());
-            class.has(application.kind) && *binding.heads.entry(name.clone()).or_insert(head.clone()) == head
+            class.includes(application) && *binding.heads.entry(name.clone()).or_insert(head.clone()) == head
         }
         PatternOp::Kind(kind) => {
             if *kind != application.kind

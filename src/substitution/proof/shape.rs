@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::axes;
 use super::facts::Facts;
 use super::group;
 use super::term::{Application, Head, SymVal, TermId, World};
@@ -228,34 +229,42 @@ fn with_tail(shape: &Shape, tail: Vec<Dim>) -> Shape {
     }
 }
 
-/// The shape of an application. `name` is what it is called where it does not follow from the operands.
-pub(crate) fn of(world: &World, head: &Head, args: &[TermId], name: Option<&str>) -> Shape {
-    let Some(a) = head.application() else { return unknown("?") };
+/// The shape of an application. `name` is what it is called where it does not follow from the operands; then what it
+/// would be called otherwise is told too.
+pub(crate) fn of(world: &World, head: &Head, args: &[TermId], name: Option<&str>) -> (Shape, Option<String>) {
+    let Some(a) = head.application() else { return (unknown("?"), None) };
     let known = match head {
         Head::Parts(_) => parts(world, a, args),
         Head::All(_) => all(world, a, args),
         _ => derived(world, a, args),
     };
-    known.unwrap_or_else(|| {
-        let text = || {
-            // Equal operators on operands of equal shapes have results of equal shapes, unless they read sizes from values.
-            let reads = matches!(a.kind, OpKind::ConstantOfShape | OpKind::Range | OpKind::Resize | OpKind::TopK);
-            let values = args.iter().filter(|_| reads).map(|t| world.text(*t)).collect::<Vec<_>>();
-            let args: Vec<&Shape> = args.iter().map(|t| world.shape(*t)).collect();
-            let text = format!("{a:?} {args:?} {values:?}");
-            let name = format!("_{}", &blake3::hash(text.as_bytes()).to_hex()[..32]);
-            if matches!(head, Head::Apply(_)) { name } else { group::member(&name) }
-        };
-        let name = name.map_or_else(text, str::to_owned);
-        let rank = rank_of(world, a, args);
-        match rank {
-            Some(rank) => match rank.known().and_then(|r| usize::try_from(r).ok()) {
-                Some(rank) => named(&name, Some(rank), &world.facts),
-                None => Shape::Open(Box::new(Open { base: Base::Named(name.into()), rank, tail: Vec::new() })),
-            },
-            None => named(&name, None, &world.facts),
-        }
-    })
+    if let Some(known) = known {
+        return (known, None);
+    }
+    let own = own_name(world, head, a, args);
+    let shape_name = name.unwrap_or(&own);
+    let shape = match rank_of(world, a, args) {
+        Some(rank) => match rank.known().and_then(|r| usize::try_from(r).ok()) {
+            Some(rank) => named(shape_name, Some(rank), &world.facts),
+            None => {
+                let name = world.facts.shape_name(&shape_name.into());
+                Shape::Open(Box::new(Open { base: Base::Named(name), rank, tail: Vec::new() }))
+            }
+        },
+        None => named(shape_name, None, &world.facts),
+    };
+    (shape, name.map(|_| own))
+}
+
+/// A name for the shape of an application. Equal operators on operands of equal shapes have results of equal shapes,
+/// unless they read sizes from values.
+fn own_name(world: &World, head: &Head, a: &Application, args: &[TermId]) -> String {
+    let reads = matches!(a.kind, OpKind::ConstantOfShape | OpKind::Range | OpKind::Resize | OpKind::TopK);
+    let values = args.iter().filter(|_| reads).map(|t| world.text(*t)).collect::<Vec<_>>();
+    let args: Vec<&Shape> = args.iter().map(|t| world.shape(*t)).collect();
+    let text = format!("{a:?} {args:?} {values:?}");
+    let name = format!("_{}", &blake3::hash(text.as_bytes()).to_hex()[..32]);
+    if matches!(head, Head::Apply(_)) { name } else { group::member(&name) }
 }
 
 /// The rank of a result whose dimensions are not derived.
@@ -388,6 +397,15 @@ fn derived(world: &World, a: &Application, args: &[TermId]) -> Option<Shape> {
         }
         Concat => return joined(a, args, world),
         Split => return part(a, arg(0)?, facts),
+        Slice => {
+            let (x, part) = (arg(0)?, axes::part(a)?);
+            let whole = extent(x, &part.axis, facts)?;
+            let bounds = [part.from.clone(), part.to.sub(&part.from), whole.sub(&part.to)];
+            if !bounds.iter().all(|d| facts.is_at_least_zero(d)) {
+                return None;
+            }
+            return with_size(x, &part.axis, part.to.sub(&part.from), facts);
+        }
         ReduceSum => {
             let (x, axes) = (arg(0)?.dims()?, known_axes(a.list("axes")?)?);
             let keep = a.int("keepdims")? != 0;

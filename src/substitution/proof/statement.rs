@@ -7,7 +7,7 @@ use std::fmt;
 use super::eval::Scope;
 use super::facts::Facts;
 use super::group::{self, Form, Member, is_grouped};
-use super::learn::learn;
+use super::learn::{learn, learn_target};
 use super::pattern::Binding;
 use super::sides::{Sides, Unstated};
 use super::term::{TermId, World};
@@ -81,11 +81,7 @@ impl Statement {
         let mut pass = 0;
         let (mut world, mut binding) = loop {
             pass += 1;
-            let mut world = World::new(facts.clone());
-            let mut binding = Binding { form, ..Binding::default() };
-            add_inputs(rule, absent, &mut world, &mut binding);
-            let results = Sides { rule, world: &mut world, binding: &mut binding, named: true }.source()?;
-            binding.terms.extend(results);
+            let (world, binding) = source(rule, absent, form, &facts)?;
             let learned = learn(rule, &world, &binding, pass > 1);
             let settled = pass > 1 && learned == facts;
             facts = learned;
@@ -93,7 +89,14 @@ impl Statement {
                 break (world, binding);
             }
         };
-        let results = Sides { rule, world: &mut world, binding: &mut binding, named: true }.target()?;
+        let mut results = Sides { rule, world: &mut world, binding: &mut binding, named: true }.target()?;
+        // A target that is put in has a value, so what its operators demand is so.
+        if form == Form::Plain
+            && let Some(facts) = learn_target(&world, &results)
+        {
+            (world, binding) = source(rule, absent, form, &facts)?;
+            results = Sides { rule, world: &mut world, binding: &mut binding, named: true }.target()?;
+        }
         let mut goals = Vec::new();
         for (output, (source, target)) in rule.source.outputs.iter().zip(&rule.target.outputs).enumerate() {
             let list = matches!(source, Operand::All(_));
@@ -171,6 +174,16 @@ impl Statement {
         // An output has a value where it is used; that the others have one must be granted.
         (all.len() == 1 || all.iter().all(|(source, _)| self.world.is_granted(*source))).then_some(all)
     }
+}
+
+/// The terms of inputs and of the source, under what is known.
+fn source(rule: &Rule, absent: &BTreeSet<&str>, form: Form, facts: &Facts) -> Result<(World, Binding), Unstated> {
+    let mut world = World::new(facts.clone());
+    let mut binding = Binding { form, ..Binding::default() };
+    add_inputs(rule, absent, &mut world, &mut binding);
+    let results = Sides { rule, world: &mut world, binding: &mut binding, named: true }.source()?;
+    binding.terms.extend(results);
+    Ok((world, binding))
 }
 
 /// The term of an output for a member.

@@ -266,7 +266,16 @@ impl World {
     /// A head, as another term has it, on other operands.
     pub fn apply_head(&mut self, head: &Head, args: Vec<TermId>, name: Option<&str>) -> TermId {
         let given = args.clone();
-        self.insert(head.clone(), args, move |world| shape::of(world, head, &given, name))
+        let mut alias = None;
+        let id = self.insert(head.clone(), args, |world| {
+            let (shape, own) = shape::of(world, head, &given, name);
+            alias = own;
+            shape
+        });
+        if let (Some(alias), Some(name)) = (alias, name) {
+            self.facts.call_shape(&alias, name);
+        }
+        id
     }
 
     /// Lists that are not given in full stand for ones and zeros.

@@ -1,9 +1,11 @@
 //! The axioms as rewrites of an e-graph, each in the directions in which a match tells enough.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
 use egg::Id;
+use rustc_hash::{FxHashSet, FxHasher};
 
 use super::egraph::{Found, Graph, bound, concrete, kinds, matches_in};
 use crate::graph::OpKind;
@@ -42,6 +44,9 @@ pub(super) struct Instance {
     classes: BTreeMap<String, Id>,
     binding: Binding,
 }
+
+/// Instances that were applied, by their hashes: to apply one again changes nothing.
+pub(super) type Met = FxHashSet<u64>;
 
 /// All directions that can be used, in order of the table.
 pub(super) fn directions() -> &'static [Direction] {
@@ -92,6 +97,10 @@ impl Direction {
     /// The direction, unless a match leaves open which terms or operators the other side has.
     fn of(axiom: &'static Axiom, backwards: bool) -> Option<Direction> {
         let (from, to) = if backwards { (&axiom.right, &axiom.left) } else { (&axiom.left, &axiom.right) };
+        // What commutes does so in both directions at once.
+        if backwards && axiom.name == "commutes" {
+            return None;
+        }
         // A bare variable matches everything: such a side is only ever arrived at.
         if backwards && WRITTEN_OUT.contains(&axiom.name) {
             return None;
@@ -118,8 +127,8 @@ impl Direction {
         if self.backwards { (&self.axiom.right, &self.axiom.left) } else { (&self.axiom.left, &self.axiom.right) }
     }
 
-    /// Instances in the e-graph of which the conditions hold.
-    pub fn instances(&self, graph: &Graph, limit: usize) -> Vec<Instance> {
+    /// Instances in the e-graph that were not met before.
+    pub fn instances(&self, graph: &Graph, limit: usize, met: &Met) -> Vec<(u64, Instance)> {
         let (from, _) = self.sides();
         let Pattern::Apply(root) = from else { return Vec::new() };
         let mut classes: Vec<Id> = graph.classes().map(|class| class.id).collect();
@@ -136,7 +145,11 @@ impl Direction {
             for found in matches_in(graph, from, class, Found::default()) {
                 let Some(binding) = bound(graph, &found) else { continue };
                 for binding in self.with_hints(graph, binding) {
-                    instances.push(Instance { classes: found.classes.clone(), binding });
+                    let key = self.key(graph, &found.classes, &binding);
+                    if met.contains(&key) {
+                        continue;
+                    }
+                    instances.push((key, Instance { classes: found.classes.clone(), binding }));
                     if instances.len() >= limit {
                         return instances;
                     }
@@ -144,6 +157,16 @@ impl Direction {
             }
         }
         instances
+    }
+
+    /// A hash of an instance.
+    fn key(&self, graph: &Graph, classes: &BTreeMap<String, Id>, binding: &Binding) -> u64 {
+        let mut hasher = FxHasher::default();
+        (self.axiom.name, self.backwards).hash(&mut hasher);
+        classes.values().for_each(|class| graph.find(*class).hash(&mut hasher));
+        binding.vars.values().for_each(|value| value.hash(&mut hasher));
+        binding.heads.values().for_each(|head| head.hash(&mut hasher));
+        hasher.finish()
     }
 
     /// The binding, completed with values seen elsewhere for attributes that it does not tell.

@@ -16,7 +16,7 @@ use super::proof::statement::{Statement, statements};
 use super::proof::{HYPOTHESIS, Part, Proof};
 use super::trial::{TrialError, TrialSettings, try_rule};
 use crate::rewrite::Rule;
-use directions::{Direction, directions};
+use directions::{Direction, Met, directions};
 use egraph::{ENode, Graph, Terms, add, expression};
 
 /// Bounds of the search for a proof. Time is not among them, so that the outcome does not depend on the machine.
@@ -34,7 +34,7 @@ pub struct ProverLimits {
 
 impl Default for ProverLimits {
     fn default() -> ProverLimits {
-        ProverLimits { iterations: 12, nodes: 3_000, matches: 400, trials: 4 }
+        ProverLimits { iterations: 40, nodes: 3_000, matches: 400, trials: 4 }
     }
 }
 
@@ -127,9 +127,17 @@ fn assume(graph: &mut Graph, source: &RecExpr<ENode>, target: &RecExpr<ENode>) {
     graph.union_instantiations(&pattern(source), &pattern(target), &Subst::default(), format!(">{HYPOTHESIS}"));
 }
 
-/// Applies axioms until the classes of each pair are one.
+/// New instances of an axiom that are applied at once; one that has more waits for some rounds, and may then have twice
+/// as many.
+const FEW: usize = 64;
+
+/// Applies axioms until the classes of each pair are one. An axiom with many new instances waits while others go on: those
+/// that say the same in many ways would fill the graph otherwise.
 fn saturate(graph: &mut Graph, ends: &[(Id, Id)], limits: &ProverLimits) -> Result<(), String> {
     let done = |graph: &Graph| ends.iter().all(|(from, to)| graph.find(*from) == graph.find(*to));
+    let mut met = Met::default();
+    // Of each direction: how often it had to wait, and the round in which it is looked at again.
+    let mut waits = vec![(0usize, 0usize); directions().len()];
     for round in 0..limits.iterations {
         if done(graph) {
             return Ok(());
@@ -139,13 +147,26 @@ fn saturate(graph: &mut Graph, ends: &[(Id, Id)], limits: &ProverLimits) -> Resu
             return Err(format!("not found within {} nodes ({round} rounds)", limits.nodes));
         }
         let before = (graph.total_number_of_nodes(), graph.number_of_classes());
-        let found: Vec<(&Direction, directions::Instance)> = directions()
-            .iter()
-            .flat_map(|direction| {
-                let instances = direction.instances(graph, limits.matches);
-                instances.into_iter().map(move |instance| (direction, instance))
-            })
-            .collect();
+        let mut found: Vec<(&Direction, directions::Instance)> = Vec::new();
+        let mut waiting = false;
+        for (direction, (times, until)) in directions().iter().zip(&mut waits) {
+            if *until > round {
+                waiting = true;
+                continue;
+            }
+            let most = FEW << *times;
+            let instances = direction.instances(graph, limits.matches.min(most + 1), &met);
+            if instances.len() > most {
+                *until = round + 1 + *times;
+                *times += 1;
+                waiting = true;
+                continue;
+            }
+            for (key, instance) in instances {
+                met.insert(key);
+                found.push((direction, instance));
+            }
+        }
         for (direction, instance) in found {
             direction.apply(graph, instance);
             if graph.total_number_of_nodes() > 2 * limits.nodes {
@@ -154,6 +175,10 @@ fn saturate(graph: &mut Graph, ends: &[(Id, Id)], limits: &ProverLimits) -> Resu
         }
         graph.rebuild();
         if (graph.total_number_of_nodes(), graph.number_of_classes()) == before && !done(graph) {
+            if waiting {
+                waits.iter_mut().for_each(|(_, until)| *until = 0);
+                continue;
+            }
             return Err(format!("nothing more follows from the axioms after {} rounds", round + 1));
         }
     }

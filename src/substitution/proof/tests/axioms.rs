@@ -21,7 +21,7 @@ struct Domain {
     reals: bool,
     inputs: Vec<(String, Vec<Vec<i64>>)>,
     vars: Vec<(String, Vec<SymVal>)>,
-    heads: Vec<(String, Vec<String>)>,
+    heads: Vec<(Vec<String>, Vec<String>)>,
 }
 
 fn shapes(ranks: &str, least: i64) -> Vec<Vec<i64>> {
@@ -55,7 +55,11 @@ impl Domain {
                         };
                         domain.vars.push((name[1..].into(), values.split(" | ").map(value).collect()));
                     }
-                    b'$' => domain.heads.push((name[1..].into(), operators(values))),
+                    b'$' => {
+                        // What tests of several classes share has a name for each.
+                        let names = name.split(' ').map(|name| name[1..].to_owned());
+                        domain.heads.push((names.collect(), operators(values)));
+                    }
                     _ => domain.inputs.push((name.into(), shapes(values, least))),
                 }
             }
@@ -187,8 +191,11 @@ fn test<E: Element>(
         }
         let vars: BTreeMap<String, SymVal> =
             domain.vars.iter().map(|(name, values)| (name.clone(), values[pick(values.len())].clone())).collect();
-        let heads: Vec<(&str, &str)> =
-            domain.heads.iter().map(|(name, values)| (name.as_str(), values[pick(values.len())].as_str())).collect();
+        let mut heads: Vec<(&str, &str)> = Vec::new();
+        for (names, values) in &domain.heads {
+            let operator = values[pick(values.len())].as_str();
+            heads.extend(names.iter().map(|name| (name.as_str(), operator)));
+        }
         // A second pass knows the shapes that inference does not derive.
         for pass in 0..2 {
             let mut world = World::new(facts.clone());
