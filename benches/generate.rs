@@ -23,7 +23,8 @@ fn main() {
     let preset = if words.iter().any(|w| w == "default") { Preset::standard() } else { Preset::taso() };
     let max_ops = words.iter().find_map(|w| w.parse().ok()).unwrap_or(3);
     let prover = (!words.iter().any(|w| w == "no-proofs")).then(ProverLimits::default);
-    let settings = Settings { preset, max_ops, seed: 0, passes: 1, derived: true, prover, only_new: None };
+    let (useful, names) = (false, BTreeMap::new());
+    let settings = Settings { preset, max_ops, seed: 0, passes: 1, derived: true, prover, useful, names };
     let (watch, none) = (Watch::default(), BTreeMap::new());
     let started = Instant::now();
     let found = find(&settings, &none, &|_| true, &|_, _, _| {}, &watch, &|_, _, _| {}).expect("not stopped");

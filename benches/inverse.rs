@@ -21,7 +21,7 @@ fn main() {
     let names: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     let model = Roofline::new(DeviceProfile::cpu());
     let rules = common::rules();
-    let library = Library::starter().expect("the shipped library").substitutions;
+    let library = Library::built_in().expect("the shipped library").substitutions;
     let backwards: Vec<Rule> = library.iter().filter_map(|s| inverse(&s.rule)).collect();
     let forwards: Vec<Rule> = library.into_iter().map(|s| s.rule).collect();
     let search = |graph: &Graph| -> Report {

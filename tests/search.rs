@@ -54,7 +54,7 @@ fn clean(imported: &Imported) -> Graph {
 }
 
 fn library() -> Arc<RuleSet> {
-    let rules = Library::starter().unwrap().substitutions.into_iter().map(|s| s.rule);
+    let rules = Library::built_in().unwrap().substitutions.into_iter().map(|s| s.rule);
     Arc::new(RuleSet::compile(rules).unwrap())
 }
 
@@ -186,7 +186,7 @@ fn a_short_queue_still_finds_what_greedy_finds() {
 
 #[test]
 fn rules_applied_backwards_are_undone() {
-    let substitutions = Library::starter().unwrap().substitutions;
+    let substitutions = Library::built_in().unwrap().substitutions;
     let hostile: Vec<Rule> = substitutions.iter().filter_map(|s| inverse(&s.rule)).collect();
     let neutral: Vec<Rule> = substitutions.into_iter().map(|s| s.rule).collect();
     for (name, sizes) in

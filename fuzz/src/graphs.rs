@@ -263,7 +263,7 @@ pub fn import_and_export(model: Model) -> Option<Imported> {
 fn rules() -> &'static Arc<RuleSet> {
     static RULES: OnceLock<Arc<RuleSet>> = OnceLock::new();
     RULES.get_or_init(|| {
-        let library = Library::starter().expect("the shipped library");
+        let library = Library::built_in().expect("the shipped library");
         Arc::new(
             RuleSet::compile(library.substitutions.into_iter().map(|s| s.rule)).expect("the shipped rules compile"),
         )

@@ -80,12 +80,58 @@ pub fn positive(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a number above 0".to_owned())
 }
 
-/// The flags for rules.
+/// The flags for libraries of rules.
 #[derive(Args, Debug, Default)]
-pub struct RuleArgs {
+pub struct LibraryArgs {
     /// Reads more rules from a substitution library; one whose name is already taken replaces that rule. Repeatable.
     #[arg(long = "rules", value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Also uses rules that pass their tests and for which no proof was found.
+    #[arg(long)]
+    pub unproved: bool,
+}
+
+impl LibraryArgs {
+    /// The built-in library with the rules of files added, or put in place of those of the same name.
+    pub fn library(&self) -> anyhow::Result<Library> {
+        let mut library = built_in_rules(self.unproved)?;
+        for file in &self.files {
+            library.adopt(loaded(file, self.unproved)?);
+        }
+        Ok(library)
+    }
+}
+
+/// The rules that the program has.
+pub fn built_in_rules(unproved: bool) -> anyhow::Result<Library> {
+    let mut library = Library::built_in().context("the built-in substitutions")?;
+    if unproved {
+        let more = Library::unproved().context("the built-in substitutions without a proof")?;
+        terminal::warning(&format!("{} built-in rules have no proof", more.substitutions.len()));
+        library.adopt(more);
+    }
+    Ok(library)
+}
+
+/// The rules of a file; those without a proof are left out unless they are asked for.
+pub fn loaded(file: &Path, unproved: bool) -> anyhow::Result<Library> {
+    let library = Library::load(file)?;
+    let (proved, without) = library.clone().proved_only();
+    if without == 0 {
+        return Ok(proved);
+    }
+    let rules = if without == 1 { "1 rule has no proof".to_owned() } else { format!("{without} rules have no proof") };
+    let what = if unproved { "" } else { " and are left out (--unproved uses them)" };
+    terminal::warning(&format!("{}: {rules}{what}", file.display()));
+    Ok(if unproved { library } else { proved })
+}
+
+/// The flags for rules.
+#[derive(Args, Debug, Default)]
+pub struct RuleArgs {
+    /// Where rules come from.
+    #[command(flatten)]
+    pub libraries: LibraryArgs,
     /// Leaves this rule out. Repeatable.
     #[arg(long, value_name = "RULE", conflicts_with = "only_rule")]
     pub skip_rule: Vec<String>,
@@ -97,7 +143,7 @@ pub struct RuleArgs {
 impl RuleArgs {
     /// The rules that are left, compiled.
     pub fn compile(&self) -> anyhow::Result<RuleSet> {
-        let library = library(&self.files)?;
+        let library = self.libraries.library()?;
         let named = |names: &[String]| -> anyhow::Result<BTreeSet<String>> {
             names.iter().map(|name| Ok(find_rule(&library, name)?.rule.name.clone())).collect()
         };
@@ -111,25 +157,13 @@ impl RuleArgs {
     }
 }
 
-/// The built-in library with the rules of `files` added, or put in place of those of the same name.
-pub fn library(files: &[PathBuf]) -> anyhow::Result<Library> {
-    let mut library = Library::starter().context("the built-in substitutions")?;
-    for file in files {
-        for substitution in Library::load(file)?.substitutions {
-            let taken = |other: &&mut crate::substitution::Substitution| other.rule.name == substitution.rule.name;
-            match library.substitutions.iter_mut().find(taken) {
-                Some(place) => *place = substitution,
-                None => library.substitutions.push(substitution),
-            }
-        }
-    }
-    Ok(library)
-}
-
 /// The substitution of this name or id.
 pub fn find_rule<'a>(library: &'a Library, name: &str) -> anyhow::Result<&'a crate::substitution::Substitution> {
     let by_id = || library.substitutions.iter().find(|s| s.id == name);
     library.find(name).or_else(by_id).with_context(|| {
+        if Library::unproved().is_ok_and(|more| more.find(name).is_some()) {
+            return format!("rule {name:?} has no proof: --unproved loads it");
+        }
         let known = library.substitutions.iter().map(|s| s.rule.name.as_str());
         let hint = nearest(name, known).map_or(String::new(), |n| format!("; did you mean {n:?}?"));
         format!("there is no rule {name:?}{hint} (`graphopt explain` lists them)")

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
@@ -29,9 +28,8 @@ pub struct Explain {
     /// Name or id of the rule.
     #[arg(value_name = "RULE")]
     rule: Option<String>,
-    /// Reads more rules from a substitution library. Repeatable.
-    #[arg(long = "rules", value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    libraries: args::LibraryArgs,
     /// Prints a picture in the DOT language of Graphviz instead.
     #[arg(long, requires = "rule", conflicts_with = "json")]
     dot: bool,
@@ -43,7 +41,7 @@ pub struct Explain {
 impl Explain {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
-        let mut library = args::library(&self.files)?;
+        let mut library = self.libraries.library()?;
         if let Some(name) = &self.rule {
             let found = args::find_rule(&library, name)?.clone();
             library = Library { generator: None, substitutions: vec![found] };

@@ -60,9 +60,9 @@ pub struct GenSubstitutions {
     /// Leaves out rules that follow from smaller ones.
     #[arg(long)]
     no_derived: bool,
-    /// Keeps only rules that a search has a use for and that the built-in library does not have.
+    /// Keeps only rules that a search has a use for.
     #[arg(long)]
-    only_new: bool,
+    useful: bool,
     /// Looks for no proofs: all rules go to the file of those without one.
     #[arg(long)]
     no_proofs: bool,
@@ -102,7 +102,9 @@ impl GenSubstitutions {
             PresetName::Taso => Preset::taso(),
             PresetName::Default => Preset::standard(),
         };
-        let ids = |library: Library| library.substitutions.into_iter().map(|s| s.id).collect();
+        // A rule has one name, in whatever library it is.
+        let known = [Library::built_in()?, Library::unproved()?];
+        let named = known.into_iter().flat_map(|library| library.substitutions);
         Ok(Settings {
             preset,
             max_ops: usize::from(self.max_ops),
@@ -110,7 +112,8 @@ impl GenSubstitutions {
             passes: 1,
             derived: !self.no_derived,
             prover: (!self.no_proofs).then(ProverLimits::default),
-            only_new: self.only_new.then(Library::starter).transpose()?.map(ids),
+            useful: self.useful,
+            names: named.map(|s| (s.id, s.rule.name)).collect(),
         })
     }
 
@@ -336,7 +339,7 @@ fn document(
         "renaming": c.renaming, "common_subgraph": c.common_subgraph, "common_supergraph": c.common_supergraph,
         "derived": c.derived, "pairs": c.pairs, "identities": c.identities, "inexpressible": c.inexpressible,
         "refuted": c.refuted, "same_rule": c.same_rule, "trivial": c.trivial,
-        "useless": c.useless, "known": c.known, "proved": c.proved, "proved_derived": derived(&generated.library),
+        "useless": c.useless, "proved": c.proved, "proved_derived": derived(&generated.library),
         "unproved": c.unproved, "unproved_derived": derived(&generated.unproved),
         "proving_ms": {"all": all, "median": median, "percentile_99": most},
         "seconds": {"enumerate": seconds.enumerate, "all": seconds.all},
@@ -389,8 +392,8 @@ fn counts_text(counts: &Counts) -> Vec<String> {
         "{} directions are refuted in all forms, {} say what others say, {} say nothing",
         c.refuted, c.same_rule, c.trivial
     ));
-    if c.useless + c.known > 0 {
-        lines.push(format!("{} directions are of no use to a search, {} are known", c.useless, c.known));
+    if c.useless > 0 {
+        lines.push(format!("{} directions are of no use to a search", c.useless));
     }
     lines.push(format!("{} rules are proved, {} pass every test and have no proof", c.proved, c.unproved));
     lines

@@ -9,12 +9,12 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::cross_check::{CrossCheck, Solver};
-use super::{Answer, terminal, units};
+use super::{Answer, args, terminal, units};
 use crate::formats::write_atomically;
 use crate::rewrite::RuleSet;
 use crate::substitution::{
-    FieldOutcome, Library, LibraryError, PRIME, Status, Substitution, TrialError, TrialSettings, Trials,
-    try_over_field, try_rule,
+    FieldOutcome, LibraryError, PRIME, Status, Substitution, TrialError, TrialSettings, Trials, try_over_field,
+    try_rule,
 };
 
 /// Checks a substitution library: its form, its proofs, and every rule on random instances.
@@ -36,6 +36,9 @@ pub struct VerifySubstitutions {
     /// The library; the built-in one if none is named.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Also checks rules without a proof: of the file, or the built-in ones.
+    #[arg(long)]
+    unproved: bool,
     /// How many instances to test each rule on, at least.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     instances: u32,
@@ -65,10 +68,13 @@ impl VerifySubstitutions {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
         let name = self.file.as_ref().map_or("built-in".to_owned(), |file| file.display().to_string());
-        let loaded = self.file.as_ref().map_or_else(Library::starter, |file| Library::load(file));
+        let loaded = match &self.file {
+            Some(file) => args::loaded(file, self.unproved),
+            None => args::built_in_rules(self.unproved),
+        };
         let library = match loaded {
             // A proof that does not hold is an answer, not a fault of the file.
-            Err(error @ LibraryError::Proof { .. }) => {
+            Err(error) if matches!(error.downcast_ref(), Some(LibraryError::Proof { .. })) => {
                 if self.json {
                     terminal::print_json(&json!({ "library": name, "refused": error.to_string() }))?;
                 } else {

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn plainer_rules_are_told_from_those_that_do_more() {
-        let library = Library::starter().unwrap();
+        let library = Library::built_in().unwrap();
         let of = |name: &str| is_plainer(&library.find(name).unwrap().rule);
         for name in [
             "minus-negated",

@@ -128,7 +128,7 @@ mod tests {
     use crate::substitution::Library;
 
     fn outcome(name: &str) -> FieldOutcome {
-        let library = Library::starter().unwrap();
+        let library = Library::built_in().unwrap();
         try_over_field(&library.find(name).unwrap().rule, &TrialSettings::default()).unwrap()
     }
 
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn wrong_rules_differ() {
-        let library = Library::starter().unwrap();
+        let library = Library::built_in().unwrap();
         let mut rule = library.find("add-associate").unwrap().rule.clone();
         for node in &mut rule.target.nodes {
             node.op = crate::graph::OpKind::Sub;

@@ -74,8 +74,8 @@ mod tests {
     use crate::substitution::{Library, TrialError, TrialSettings, try_rule};
 
     #[test]
-    fn inverses_of_the_starter_library_hold_on_random_instances() {
-        let library = Library::starter().unwrap();
+    fn inverses_of_the_library_hold_on_random_instances() {
+        let library = Library::built_in().unwrap();
         let inverses: Vec<Rule> = library.substitutions.iter().filter_map(|s| inverse(&s.rule)).collect();
         assert!(inverses.len() > 150, "{} of {}", inverses.len(), library.substitutions.len());
         let mut tried = 0;
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn what_the_target_does_not_bind_has_no_inverse() {
-        let library = Library::starter().unwrap();
+        let library = Library::built_in().unwrap();
         let of = |name: &str| inverse(&library.find(name).unwrap().rule);
         // The target is the input itself; the target has a constructor.
         assert_eq!(of("negated-twice"), None);

@@ -1,6 +1,6 @@
 //! Libraries of substitutions in memory and as `graphopt-substitutions` files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -22,7 +22,7 @@ pub const VERSION: u64 = 1;
 /// Larger files are refused before they are read.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// The starter library: (file name, content), written by hand and tested numerically.
+/// Hand-written rules with proofs: (file name, content).
 pub const STARTER: &[(&str, &str)] = &[
     ("algebra.json", include_str!("../../substitutions/algebra.json")),
     ("layout.json", include_str!("../../substitutions/layout.json")),
@@ -32,6 +32,12 @@ pub const STARTER: &[(&str, &str)] = &[
     ("merging.json", include_str!("../../substitutions/merging.json")),
     ("recurrence.json", include_str!("../../substitutions/recurrence.json")),
 ];
+
+/// Rules found by machine, with proofs: (file name, content).
+pub const GENERATED: (&str, &str) = ("default.json", include_str!("../../substitutions/default.json"));
+
+/// Hand-written rules that pass every test and for which no proof was found: (file name, content).
+pub const UNPROVED: (&str, &str) = ("unproved.json", include_str!("../../substitutions/unproved.json"));
 
 /// A library of substitutions.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -195,12 +201,33 @@ pub enum Ids {
 }
 
 impl Library {
-    /// The starter library.
+    /// The hand-written rules with a proof.
     ///
     /// # Errors
     /// None as shipped (a test reads it).
     pub fn starter() -> Result<Library, LibraryError> {
-        let parts = STARTER.iter().map(|(file, text)| Library::parse(file, text.as_bytes(), Ids::Checked));
+        Library::of_files(STARTER)
+    }
+
+    /// The rules that are used unless others are asked for: hand-written and found by machine, all with a proof.
+    ///
+    /// # Errors
+    /// None as shipped (a test reads it).
+    pub fn built_in() -> Result<Library, LibraryError> {
+        let files: Vec<_> = STARTER.iter().chain([&GENERATED]).copied().collect();
+        Ok(Library { generator: None, ..Library::of_files(&files)? })
+    }
+
+    /// The hand-written rules without a proof, each with the reason.
+    ///
+    /// # Errors
+    /// None as shipped (a test reads it).
+    pub fn unproved() -> Result<Library, LibraryError> {
+        Library::of_files(&[UNPROVED])
+    }
+
+    fn of_files(files: &[(&str, &str)]) -> Result<Library, LibraryError> {
+        let parts = files.par_iter().map(|(file, text)| Library::parse(file, text.as_bytes(), Ids::Checked));
         Library::join(parts.collect::<Result<Vec<_>, _>>()?)
     }
 
@@ -234,16 +261,19 @@ impl Library {
         let generator = fields.optional("generator").map(read_generator).transpose().map_err(field)?;
         let rules = fields.list("substitutions").map_err(field)?;
         fields.finish().map_err(field)?;
-        let mut library = Library { generator, substitutions: Vec::with_capacity(rules.len()) };
-        for (index, rule) in rules.into_iter().enumerate() {
+        let read = |(index, rule): (usize, Value)| {
             let label = match rule.get("name").and_then(Value::as_str) {
                 Some(name) => format!("{name:?}"),
                 None => format!("number {index}"),
             };
-            let substitution = read_substitution(rule, ids)
-                .and_then(|s| library.admit(s))
-                .map_err(|fault| rule_error(file, label, fault))?;
-            library.substitutions.push(substitution);
+            (read_substitution(rule, ids), label)
+        };
+        let read: Vec<_> = rules.into_par_iter().enumerate().map(read).collect();
+        let mut library = Library { generator, substitutions: Vec::with_capacity(read.len()) };
+        let mut taken = Taken::default();
+        for (substitution, label) in read {
+            let admitted = substitution.and_then(|s| taken.admit(s));
+            library.substitutions.push(admitted.map_err(|fault| rule_error(file, label, fault))?);
         }
         let wrong = |s: &Substitution| Some((s.rule.name.clone(), check_claim(s).err()?));
         match library.substitutions.par_iter().find_map_first(wrong) {
@@ -252,31 +282,19 @@ impl Library {
         }
     }
 
-    /// Whether a substitution may join: its name and id must be new.
-    fn admit(&self, substitution: Substitution) -> Result<Substitution, Fault> {
-        for other in &self.substitutions {
-            if other.rule.name == substitution.rule.name {
-                return Err(Fault::new("name", "another rule has this name"));
-            }
-            if other.id == substitution.id {
-                return Err(Fault::new("", format!("this is rule {:?} under another name", other.rule.name)));
-            }
-        }
-        Ok(substitution)
-    }
-
     /// One library of several. How they were generated is kept if only one says so.
     ///
     /// # Errors
     /// Two rules have the same name, or are the same.
     pub fn join(parts: Vec<Library>) -> Result<Library, LibraryError> {
         let mut all = Library::default();
+        let mut taken = Taken::default();
         let mut generators: Vec<Generator> = Vec::new();
         for part in parts {
             generators.extend(part.generator);
             for substitution in part.substitutions {
                 let label = format!("{:?}", substitution.rule.name);
-                let admitted = all.admit(substitution).map_err(|fault| rule_error("library", label, fault))?;
+                let admitted = taken.admit(substitution).map_err(|fault| rule_error("library", label, fault))?;
                 all.substitutions.push(admitted);
             }
         }
@@ -324,15 +342,63 @@ impl Library {
         self.substitutions.iter().filter(|s| s.derived_from.is_empty()).map(|s| &s.rule)
     }
 
-    /// The rules with a proof alone, without those that are only tested.
-    pub fn proved_only(mut self) -> Library {
+    /// The rules with a proof, and how many there were without.
+    pub fn proved_only(mut self) -> (Library, usize) {
+        let all = self.substitutions.len();
         self.substitutions.retain(|s| s.verification.status == Status::Proved);
-        self
+        let without = all - self.substitutions.len();
+        (self, without)
+    }
+
+    /// Takes in the rules of another library; one whose name or id is taken is put in the place of the first of those.
+    pub fn adopt(&mut self, other: Library) {
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
+        for (at, s) in self.substitutions.iter().enumerate() {
+            places.insert(s.id.clone(), at);
+            places.insert(s.rule.name.clone(), at);
+        }
+        let mut gone = Vec::new();
+        for substitution in other.substitutions {
+            let place = |key: &String| places.get(key).copied();
+            let mut at = [place(&substitution.id), place(&substitution.rule.name)];
+            at.sort_unstable();
+            match at {
+                [first, Some(last)] => {
+                    let kept = first.unwrap_or(last);
+                    gone.extend((kept != last).then_some(last));
+                    self.substitutions[kept] = substitution;
+                }
+                [_, None] => self.substitutions.push(substitution),
+            }
+        }
+        let mut at = 0..;
+        self.substitutions.retain(|_| at.next().is_none_or(|at| !gone.contains(&at)));
     }
 
     /// The substitution whose rule has this name.
     pub fn find(&self, name: &str) -> Option<&Substitution> {
         self.substitutions.iter().find(|s| s.rule.name == name)
+    }
+}
+
+/// Names and ids of rules that a library has, by each the name.
+#[derive(Default)]
+struct Taken {
+    names: HashSet<String>,
+    ids: HashMap<String, String>,
+}
+
+impl Taken {
+    /// Whether a substitution may join: its name and id must be new.
+    fn admit(&mut self, substitution: Substitution) -> Result<Substitution, Fault> {
+        let name = &substitution.rule.name;
+        if !self.names.insert(name.clone()) {
+            return Err(Fault::new("name", "another rule has this name"));
+        }
+        match self.ids.insert(substitution.id.clone(), name.clone()) {
+            Some(other) => Err(Fault::new("", format!("this is rule {other:?} under another name"))),
+            None => Ok(substitution),
+        }
     }
 }
 

@@ -23,7 +23,8 @@ pub use expr::{TextError, condition_text, expr_text, operand_text, parse_conditi
 pub use finite_field::{FieldOutcome, FieldTrials, PRIME, try_over_field};
 pub use inverse::inverse;
 pub use library::{
-    FORMAT, FiniteField, Generator, Ids, Library, LibraryError, STARTER, Status, Substitution, VERSION, Verification,
+    FORMAT, FiniteField, GENERATED, Generator, Ids, Library, LibraryError, STARTER, Status, Substitution, UNPROVED,
+    VERSION, Verification,
 };
 pub use proof::{Narrated, Part, Proof, ProofError, Step, check_proof, narrate, smt_lib};
 pub use prover::{ProverLimits, Verdict, Witness, prove};

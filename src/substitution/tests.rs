@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Ids, Library, STARTER, Status, TrialError, TrialSettings, try_rule};
+use super::{Ids, Library, STARTER, Status, TrialError, TrialSettings, UNPROVED, try_rule};
 
 /// Merging of sibling convolutions with a bias that may be missing: every feature of the format in one rule.
 fn sample() -> Value {
@@ -271,7 +271,8 @@ fn a_library_has_each_rule_and_name_once() {
 /// The files as they are on disk: editing a rule needs no compilation.
 fn starter_files() -> Vec<(std::path::PathBuf, String)> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("substitutions");
-    STARTER.iter().map(|(file, _)| (folder.join(file), std::fs::read_to_string(folder.join(file)).unwrap())).collect()
+    let files = STARTER.iter().chain([&UNPROVED]);
+    files.map(|(file, _)| (folder.join(file), std::fs::read_to_string(folder.join(file)).unwrap())).collect()
 }
 
 /// The rules of the files; with `GRAPHOPT_RULE=part` only those whose name has that part.
@@ -357,9 +358,40 @@ fn wrong_rules_are_found_out() {
 #[test]
 fn the_starter_library_can_be_read() {
     let library = Library::starter().unwrap();
-    let proved = library.substitutions.iter().filter(|s| s.verification.status == Status::Proved).count();
-    assert!(proved >= 250, "{proved} rules are proved");
+    assert!(library.substitutions.len() >= 440, "{} rules", library.substitutions.len());
+    assert!(library.substitutions.iter().all(|s| s.verification.status == Status::Proved));
     assert!(library.find("no such rule").is_none());
+}
+
+/// What has no proof is apart, with the reason.
+#[test]
+fn rules_without_a_proof_are_in_a_file_of_their_own() {
+    let (built_in, unproved) = (Library::built_in().unwrap(), Library::unproved().unwrap());
+    assert!(built_in.substitutions.iter().all(|s| s.verification.status == Status::Proved));
+    for substitution in &unproved.substitutions {
+        let name = &substitution.rule.name;
+        assert_eq!(substitution.verification.status, Status::Tested, "{name}");
+        assert!(substitution.verification.reason.is_some(), "{name} has no reason");
+        assert!(built_in.find(name).is_none(), "{name} is there twice");
+    }
+    assert_eq!(unproved.clone().proved_only(), (Library::default(), unproved.substitutions.len()));
+}
+
+/// A rule of another library takes the place of that with its name, and of that with its id.
+#[test]
+fn rules_that_are_adopted_replace_others() {
+    let mut library = Library::built_in().unwrap();
+    let count = library.substitutions.len();
+    let (first, second) = (library.substitutions[3].clone(), library.substitutions[5].clone());
+    let mut other = first.clone();
+    other.rule.name = second.rule.name.clone();
+    library.adopt(Library { generator: None, substitutions: vec![other.clone()] });
+    assert_eq!(library.substitutions.len(), count - 1);
+    assert_eq!(library.substitutions[3], other);
+    assert!(library.find(&first.rule.name).is_none());
+    assert!(library.substitutions.iter().all(|s| s.id != second.id));
+    library.adopt(Library { generator: None, substitutions: vec![second.clone()] });
+    assert_eq!(library.substitutions[3], second);
 }
 
 fn json_value() -> impl Strategy<Value = Value> {

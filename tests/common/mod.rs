@@ -38,7 +38,7 @@ pub fn run_script(python: &Path, script: &str, args: &[&str], folder: &Path) -> 
 
 /// The shipped library, compiled.
 pub fn rules() -> Arc<RuleSet> {
-    let library = Library::starter().expect("the shipped library");
+    let library = Library::built_in().expect("the shipped library");
     let rules = library.substitutions.into_iter().map(|s| s.rule);
     Arc::new(RuleSet::compile(rules).expect("the shipped rules compile"))
 }

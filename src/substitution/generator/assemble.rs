@@ -26,10 +26,6 @@ pub fn assemble(settings: &Settings, all: &[Pair], candidates: Vec<Candidate>, m
                 counts.trivial += 1;
                 continue;
             }
-            Outcome::Known => {
-                counts.known += 1;
-                continue;
-            }
             Outcome::None => {
                 let reason = match candidate.last {
                     Some(why) => {
@@ -90,7 +86,6 @@ fn generator(settings: &Settings, counts: &Counts) -> Generator {
         ("common_subgraph", counts.common_subgraph),
         ("common_supergraph", counts.common_supergraph),
         ("derived", counts.derived),
-        ("known", counts.known),
         ("refuted", counts.refuted),
         ("renaming", counts.renaming),
         ("same_rule", counts.same_rule),

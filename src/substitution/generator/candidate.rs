@@ -40,8 +40,6 @@ pub enum Outcome {
     None,
     /// Both sides are the same.
     Trivial,
-    /// A rule that is known.
-    Known,
     /// The most general form that is proved.
     Proved(String, Box<Rule>, Proof),
     /// The most general form that passes every test, and why it is not proved.
@@ -57,7 +55,7 @@ impl Candidate {
     /// The id of its rule, and whether that is proved.
     pub fn rule(&self) -> Option<(&str, bool)> {
         match &self.outcome {
-            Outcome::None | Outcome::Trivial | Outcome::Known => None,
+            Outcome::None | Outcome::Trivial => None,
             Outcome::Proved(id, ..) => Some((id, true)),
             Outcome::Tested(id, ..) => Some((id, false)),
         }
@@ -67,7 +65,7 @@ impl Candidate {
     fn propose(&self, settings: &Settings, generality: Generality) -> Proposal {
         let preset = &settings.preset;
         match &self.outcome {
-            Outcome::Proved(..) | Outcome::Trivial | Outcome::Known => return Proposal::None(None),
+            Outcome::Proved(..) | Outcome::Trivial => return Proposal::None(None),
             Outcome::None | Outcome::Tested(..) => {}
         }
         match rule(preset, &self.direction, generality) {
@@ -76,10 +74,7 @@ impl Candidate {
             Ok(Some(rule)) if is_trivial(&rule) => Proposal::Trivial,
             Ok(Some(mut rule)) => {
                 let id = id_of(&rule);
-                if settings.only_new.as_ref().is_some_and(|known| known.contains(&id)) {
-                    return Proposal::Known;
-                }
-                rule.name = name(preset, &rule, &id);
+                rule.name = settings.names.get(&id).cloned().unwrap_or_else(|| name(preset, &rule, &id));
                 // What the language refuses (sources that hang together by nothing) is no rule.
                 if check(&rule).is_ok() { Proposal::Rule(id, Box::new(rule)) } else { Proposal::None(None) }
             }
@@ -91,7 +86,6 @@ impl Candidate {
 enum Proposal {
     Rule(String, Box<Rule>),
     Trivial,
-    Known,
     None(Option<Inexpressible>),
 }
 
@@ -178,9 +172,8 @@ pub fn settle(
                     Some((_, Finding::Tested(_) | Finding::False, _)) | None => {}
                 },
                 Proposal::Trivial if candidate.rule().is_none() => candidate.outcome = Outcome::Trivial,
-                Proposal::Known if candidate.rule().is_none() => candidate.outcome = Outcome::Known,
                 Proposal::None(Some(why)) => candidate.last = Some(why),
-                Proposal::Trivial | Proposal::Known | Proposal::None(None) => {}
+                Proposal::Trivial | Proposal::None(None) => {}
             }
         }
     }

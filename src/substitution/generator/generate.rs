@@ -1,6 +1,6 @@
 //! The whole way from a preset to a library.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::assemble::assemble;
@@ -29,8 +29,10 @@ pub struct Settings {
     pub derived: bool,
     /// Bounds of the search for proofs; `None`: no rule is proved.
     pub prover: Option<ProverLimits>,
-    /// Keeps only rules that a search has a use for and whose ids are not among these.
-    pub only_new: Option<BTreeSet<String>>,
+    /// Keeps only rules that a search has a use for.
+    pub useful: bool,
+    /// Names of rules that have one already, by id.
+    pub names: BTreeMap<String, String>,
 }
 
 /// What is being done, for whoever watches.
@@ -83,8 +85,6 @@ pub struct Counts {
     pub trivial: u64,
     /// Directions that a search has no use for.
     pub useless: u64,
-    /// Directions whose rules are known.
-    pub known: u64,
     /// Rules with a proof.
     pub proved: u64,
     /// Rules that pass every test and have no proof.
@@ -221,7 +221,7 @@ pub fn write(settings: &Settings, found: &Found, watch: &Watch, progress: Progre
             candidates.push(Candidate::new(direction, Some(number)));
         }
     }
-    if settings.only_new.is_some() {
+    if settings.useful {
         let all = candidates.len();
         candidates.retain(|candidate| is_useful(preset, &candidate.direction));
         counts.useless = (all - candidates.len()) as u64;

@@ -150,7 +150,8 @@ fn every_connected_graph_is_walked_once() {
         passes: 1,
         derived: true,
         prover: None,
-        only_new: None,
+        useful: false,
+        names: BTreeMap::new(),
     };
     let walked = found(&settings).graphs;
     let brute = brute_force(&preset, 3);
@@ -160,7 +161,16 @@ fn every_connected_graph_is_walked_once() {
 }
 
 fn settings(max_ops: usize) -> Settings {
-    Settings { preset: Preset::taso(), max_ops, seed: 0, passes: 1, derived: true, prover: None, only_new: None }
+    Settings {
+        preset: Preset::taso(),
+        max_ops,
+        seed: 0,
+        passes: 1,
+        derived: true,
+        prover: None,
+        useful: false,
+        names: BTreeMap::new(),
+    }
 }
 
 fn written(settings: &Settings, found: &Found) -> Generated {
@@ -181,7 +191,16 @@ fn found(settings: &Settings) -> Found {
 #[test]
 fn neither_threads_nor_shards_nor_passes_make_a_difference() {
     let prover = Some(ProverLimits::default());
-    let settings = Settings { preset: small(), max_ops: 3, seed: 0, passes: 1, derived: true, prover, only_new: None };
+    let settings = Settings {
+        preset: small(),
+        max_ops: 3,
+        seed: 0,
+        passes: 1,
+        derived: true,
+        prover,
+        useful: false,
+        names: BTreeMap::new(),
+    };
     let whole = found(&settings);
     let texts = |found: &Found| {
         let generated = written(&settings, found);

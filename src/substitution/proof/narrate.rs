@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_proof_reads_from_the_source_to_the_target() {
-        let library = Library::starter().unwrap();
+        let library = Library::built_in().unwrap();
         let substitution = library.find("minus-negated").unwrap();
         let proof = Proof::from_lines(&substitution.verification.proof).unwrap();
         let [part] = &narrate(&substitution.rule, &proof).unwrap()[..] else { panic!("one output, one part") };

@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn goals_follow_from_the_equations_and_from_no_fewer() {
-        let library = Library::starter().unwrap();
+        let library = Library::built_in().unwrap();
         let mut problems = Vec::new();
         for substitution in library.substitutions.iter().filter(|s| s.verification.status == Status::Proved) {
             let proof = Proof::from_lines(&substitution.verification.proof).unwrap();

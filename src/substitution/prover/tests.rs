@@ -9,7 +9,7 @@ use crate::substitution::proof::Step;
 use rayon::prelude::*;
 
 fn rule(name: &str) -> Rule {
-    Library::starter().unwrap().find(name).unwrap().rule.clone()
+    Library::built_in().unwrap().find(name).unwrap().rule.clone()
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn an_induction_has_both_its_parts_and_goes_forwards() {
 
 #[test]
 fn proofs_survive_being_written() {
-    for substitution in Library::starter().unwrap().proved_only().substitutions.iter().take(60) {
+    for substitution in Library::built_in().unwrap().substitutions.iter().take(60) {
         let lines = &substitution.verification.proof;
         assert_eq!(Proof::from_lines(lines).unwrap().to_lines(), *lines, "{}", substitution.rule.name);
     }
@@ -144,7 +144,7 @@ fn accepted(name: &str, trial: impl Fn(u64) -> Option<Option<String>> + Sync + S
 /// No proof of a rule is taken for one of a mutated rule that differs from its source on an instance.
 #[test]
 fn mutated_rules_are_refused_unless_they_are_true() {
-    let proved = Library::starter().unwrap().proved_only().substitutions;
+    let proved = Library::built_in().unwrap().substitutions;
     assert!(proved.len() >= 400, "{} rules are proved", proved.len());
     let accepted = accepted("mutated_rules.txt", |draw| {
         let random = splitmix64(5, draw);
@@ -184,7 +184,7 @@ fn change(rule: &Rule, mutant: &Rule) -> String {
 /// A proof with a step changed is refused, or is still a proof of the same rule.
 #[test]
 fn mutated_steps_prove_nothing_else() {
-    let proved = Library::starter().unwrap().proved_only().substitutions;
+    let proved = Library::built_in().unwrap().substitutions;
     let names: Vec<&str> = crate::substitution::proof::axioms().iter().map(|a| a.name).collect();
     let accepted = accepted("mutated_steps.txt", |draw| {
         let random = splitmix64(6, draw);
