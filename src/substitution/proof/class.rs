@@ -78,6 +78,14 @@ pub(crate) enum Class {
     Columns,
     /// `$i`, `$j`: maps each element by itself, as a number of an element type.
     Rounding,
+    /// Maps each plane by itself; a condition alone.
+    Planes,
+    /// `$e`: maps each element, or each plane, by itself.
+    Separate,
+    /// `$h`: combines two tensors element by element, or joins them.
+    Joining,
+    /// `$q`: combines two tensors or more, one after another.
+    Several,
     /// `$n`: moves elements, or is linear in its operand.
     Moving,
 }
@@ -99,7 +107,10 @@ impl Class {
             'f' => Class::Sharing,
             'g' => Class::Columns,
             'i' | 'j' => Class::Rounding,
+            'e' => Class::Separate,
+            'h' => Class::Joining,
             'n' => Class::Moving,
+            'q' => Class::Several,
             _ => return None,
         })
     }
@@ -112,6 +123,8 @@ impl Class {
             | Class::Bilinear
             | Class::Outputs
             | Class::Sharing
+            | Class::Several
+            | Class::Joining
             | Class::Columns => 2,
             Class::Pointwise
             | Class::Movement
@@ -121,6 +134,8 @@ impl Class {
             | Class::Average
             | Class::Part
             | Class::Rounding
+            | Class::Separate
+            | Class::Planes
             | Class::Moving => 1,
         }
     }
@@ -166,6 +181,10 @@ impl Class {
             Class::Part => matches!(kind, Split | Slice),
             Class::Sharing => kind == MatMul || Class::Broadcasting.has(kind),
             Class::Columns => matches!(kind, MatMul | Gemm | LayerNormalization),
+            Class::Planes => matches!(kind, MaxPool | AveragePool | GlobalAveragePool | GlobalMaxPool),
+            Class::Separate => Class::Pointwise.has(kind) || Class::Planes.has(kind),
+            Class::Joining => kind == Concat || Class::Broadcasting.has(kind),
+            Class::Several => matches!(kind, Sum | Concat),
             Class::Rounding => shape::is_pointwise_unary(kind),
             Class::Moving => Class::Movement.has(kind) || Class::Linear.has(kind),
             Class::Linear => matches!(kind, GlobalAveragePool | AveragePool | ReduceSum | ReduceMean),

@@ -69,6 +69,8 @@ pub(crate) enum Side {
     Picks(String),
     /// `@elementwise($f)`, `@moves($n)`, `@linear($n)`: the operator is of this class.
     Of(String, Class),
+    /// `@across($h, a, x, u)`: the operator joins x and u along an axis other than a.
+    Across(String, Expr, String, String),
     /// `@rows($n, x, t)`: the movement from x to t keeps rows along the last axis.
     Rows(String, String, String),
     /// `@leading(m, x)`: the movement leaves the last axis of x alone.
@@ -172,6 +174,14 @@ pub(crate) fn holds(world: &World, side: &Side, binding: &Binding) -> bool {
         }
         Side::Picks(k) => operator(k).map(|k| effects::picks(k)),
         Side::Of(f, class) => operator(f).map(|f| class.includes(f)),
+        Side::Across(h, a, x, u) => {
+            let joint = operator(h).filter(|h| h.kind == OpKind::Concat).and_then(|h| h.num("axis"));
+            joint.zip(scope.int(a)).zip(shape(x).zip(shape(u))).map(|((axis, a), (x, u))| {
+                let plain = |x| shape::with_size(x, axis, Dim::Known(1), &world.facts);
+                let alike = plain(x).zip(plain(u)).is_some_and(|(x, u)| shape::same(&x, &u, &world.facts));
+                alike && world.facts.is_at_least_zero(&a) && world.facts.is_not_zero(&a.sub(axis))
+            })
+        }
         Side::Rows(n, x, t) => {
             operator(n).zip(shape(x)).zip(shape(t)).map(|((n, x), t)| axes::keeps_rows(n, x, t, &world.facts))
         }
@@ -262,6 +272,9 @@ pub(crate) fn parse_side(text: &str) -> Result<Side, String> {
         "elementwise" => Side::Of(variable(0)?, Class::Broadcasting),
         "moves" => Side::Of(variable(0)?, Class::Movement),
         "linear" => Side::Of(variable(0)?, Class::Linear),
+        "across" => Side::Across(variable(0)?, expr(1)?, variable(2)?, variable(3)?),
+        "pointwise" => Side::Of(variable(0)?, Class::Pointwise),
+        "planes" => Side::Of(variable(0)?, Class::Planes),
         "rows" => Side::Rows(variable(0)?, variable(1)?, variable(2)?),
         "leading" => Side::Leading(variable(0)?, variable(1)?),
         "batch" => Side::Batch(variable(0)?, variable(1)?, variable(2)?, expr(3)?),

@@ -1,6 +1,6 @@
 //! What is known of sizes: equations solved for names, inequalities, and which shapes broadcast to which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::group;
@@ -18,8 +18,8 @@ pub(crate) struct Facts {
     shapes: BTreeMap<Arc<str>, Arc<str>>,
     /// What names of variables are at least.
     least: BTreeMap<String, i64>,
-    /// Expressions that are 0 or more.
-    nonnegative: Vec<Dim>,
+    /// Expressions that are 0 or more, with their names.
+    nonnegative: Vec<(Dim, BTreeSet<String>)>,
     /// Expressions that are not 0.
     nonzero: Vec<Dim>,
     /// (a, b): shape a broadcasts to shape b without changing it.
@@ -89,7 +89,8 @@ impl Facts {
     pub fn settle(&mut self) {
         let solved = std::mem::take(&mut self.solved);
         let normal = |dim: &mut Dim| *dim = dim.substitute(&solved);
-        self.nonnegative.iter_mut().chain(&mut self.nonzero).for_each(normal);
+        self.nonnegative.iter_mut().map(|(dim, _)| dim).chain(&mut self.nonzero).for_each(normal);
+        self.nonnegative.iter_mut().for_each(|(dim, names)| *names = dim.symbols());
         let pairs = self.covers.iter_mut().chain(&mut self.exact);
         pairs.for_each(|(a, b)| [a, b].into_iter().for_each(normal));
         self.solved = solved;
@@ -112,13 +113,14 @@ impl Facts {
     /// Takes in that a size is 0 or more.
     pub fn at_least_zero(&mut self, dim: &Dim) {
         let dim = self.normal(dim);
-        if dim.known().is_none() && !self.nonnegative.contains(&dim) {
-            if let Some(name) = dim.symbols().into_iter().next()
-                && let Some(offset) = dim.sub(&Dim::symbol(&name)).known()
+        if dim.known().is_none() && !self.nonnegative.iter().any(|(other, _)| *other == dim) {
+            let names = dim.symbols();
+            if let Some(name) = names.first()
+                && let Some(offset) = dim.sub(&Dim::symbol(name)).known()
             {
-                self.least.insert(name, -offset);
+                self.least.insert(name.clone(), -offset);
             }
-            self.nonnegative.push(dim);
+            self.nonnegative.push((dim, names));
         }
     }
 
@@ -182,12 +184,20 @@ impl Facts {
 
     /// Whether a size is certainly 0 or more.
     pub fn is_at_least_zero(&self, dim: &Dim) -> bool {
+        if let Dim::Known(n) = dim {
+            return *n >= 0;
+        }
         let dim = self.normal(dim);
         if self.surely_at_least_zero(&dim) {
             return true;
         }
-        let rest = |fact: &Dim| self.surely_at_least_zero(&dim.sub(fact));
-        self.nonnegative.iter().any(rest)
+        if let Dim::Known(_) = dim {
+            return false;
+        }
+        // What is left of a sum says nothing of its names without a fact that speaks of one.
+        let names = dim.symbols();
+        let speaks = |of: &BTreeSet<String>| of.iter().any(|name| names.contains(name));
+        self.nonnegative.iter().any(|(fact, of)| speaks(of) && self.surely_at_least_zero(&dim.sub(fact)))
     }
 
     /// Whether a polynomial has only positive coefficients once each name is counted from its least value.
@@ -195,11 +205,21 @@ impl Facts {
         if let Dim::Known(n) = dim {
             return *n >= 0;
         }
-        let mut shifted = BTreeMap::new();
+        let mut bounds: Vec<(String, i64)> = Vec::new();
         for name in dim.symbols() {
             let Some(least) = least(&name).or_else(|| self.least.get(&name).copied()) else { return false };
-            shifted.insert(name.clone(), Dim::symbol(&name).add(&Dim::Known(least)));
+            bounds.push((name, least));
         }
+        // Sums of products of what is 1 or more are 1 or more, and of what is 0 or more, 0 or more.
+        let lowest = bounds.iter().map(|(_, least)| *least).min().unwrap_or(0);
+        if (lowest >= 1 && dim.add(&Dim::Known(1)).is_positive()) || (lowest >= 0 && dim.is_positive()) {
+            return true;
+        }
+        let shift = |(name, least): (String, i64)| {
+            let value = Dim::symbol(&name).add(&Dim::Known(least));
+            (name, value)
+        };
+        let shifted: BTreeMap<String, Dim> = bounds.into_iter().map(shift).collect();
         // Grows with every name, since coefficients and joins are positive; so the least value is the one at the bounds.
         let shifted = dim.substitute(&shifted);
         let zeros = shifted.symbols().into_iter().map(|name| (name, 0)).collect();

@@ -18,12 +18,11 @@ use crate::substitution::proof::{Axiom, axioms};
 const MAX_HINTS: usize = 8;
 
 /// Axioms that say what an operator abbreviates. Both sides of a rule are written out, and nothing is abbreviated again.
-const WRITTEN_OUT: [&str; 9] = [
+const WRITTEN_OUT: [&str; 8] = [
     "sub-is-add",
     "neg-is-mul",
     "div-is-mul",
     "sum-of-two",
-    "sum-of-three",
     "mean-of-two",
     "batch-normalisation",
     "reshaping-as-reshape",

@@ -3,9 +3,9 @@
 use super::*;
 use crate::graph::{Attr, splitmix64};
 use crate::rewrite::{AttrPattern, RuleNode};
-use crate::substitution::Library;
 use crate::substitution::expr::condition_text;
 use crate::substitution::proof::Step;
+use crate::substitution::{Ids, Library};
 use rayon::prelude::*;
 
 fn rule(name: &str) -> Rule {
@@ -206,4 +206,39 @@ fn mutated_steps_prove_nothing_else() {
     });
     // Turning a step of commutation round, or naming the axiom that it already names, changes nothing.
     assert!(accepted.len() * 5 < MUTANTS, "{} of {MUTANTS} changed proofs accepted", accepted.len());
+}
+
+/// The axioms that TASO's rules are verified with, written as rules, and what it merges under a condition on shapes. A
+/// convolution followed by a rectifier is two operators here, so that one of its axioms says nothing.
+fn taso_axioms() -> Vec<Rule> {
+    let text = include_str!("../../../tests/data/taso_axioms.json");
+    let library = Library::parse("taso_axioms.json", text.as_bytes(), Ids::Computed).unwrap();
+    library.substitutions.into_iter().map(|s| s.rule).collect()
+}
+
+#[test]
+fn the_axioms_of_taso_are_proved() {
+    let rules = taso_axioms();
+    assert!(rules.len() >= 44, "{}", rules.len());
+    for rule in &rules {
+        let verdict = prove(rule, &ProverLimits::default());
+        assert!(matches!(verdict, Verdict::Proved(_)), "{}: {verdict:?}", rule.name);
+    }
+}
+
+/// What holds under conditions is not proved if one of them is left out.
+#[test]
+fn the_conditions_of_the_axioms_of_taso_are_needed() {
+    let mut tried = 0;
+    for rule in taso_axioms() {
+        for left_out in 0..rule.conditions.len() {
+            let mut less = rule.clone();
+            let condition = less.conditions.remove(left_out);
+            tried += 1;
+            let limits = ProverLimits { trials: 0, ..ProverLimits::default() };
+            let verdict = prove(&less, &limits);
+            assert!(!matches!(verdict, Verdict::Proved(_)), "{} is proved without {condition:?}", rule.name);
+        }
+    }
+    assert!(tried >= 30, "{tried} conditions");
 }
