@@ -150,6 +150,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::manual_rotate, reason = "the mask as TensorFlow defines it")]
     fn a_record_is_framed_as_tensorboard_reads_it() {
         // The CRC-32C of 32 zero bytes is 0x8a9136aa (RFC 3720, B.4).
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
