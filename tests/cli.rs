@@ -246,7 +246,7 @@ fn an_agent_is_trained_gone_on_with_used_and_compared() {
     let folder = dir.path();
     let model = write_small_model(folder);
     let train = |more: &[&str]| {
-        let args = ["train-agent", model, "--out", "run", "--preset", "debug", "--json"];
+        let args = ["train-agent", model, "--out", "run", "--preset", "debug", "--device", "cpu", "--json"];
         graphopt(folder, &[&args, more].concat())
     };
     let steps = ["--total-timesteps", "256"];
@@ -278,11 +278,12 @@ fn an_agent_is_trained_gone_on_with_used_and_compared() {
         ["greedy", "backtracking", "portfolio", "random", "random", "ppo-greedy", "ppo", "ppo", "ppo-beam", "guided"];
     assert_eq!(methods, expected);
 
-    graphopt(folder, &["optimise", model, "--search", "ppo"]).refused("needs an agent");
+    let refused = |args: &[&str], text: &str| graphopt(folder, &[args, &["--device", "cpu"]].concat()).refused(text);
+    refused(&["optimise", model, "--search", "ppo"], "needs an agent");
     fs::write(folder.join("bad.safetensors"), "nothing").unwrap();
-    graphopt(folder, &["optimise", model, "--search", "ppo", "--agent", "bad.safetensors"]).refused("bad.safetensors");
-    graphopt(folder, &["evaluate", model, "--agent", model]).refused("not a safetensors file");
+    refused(&["optimise", model, "--search", "ppo", "--agent", "bad.safetensors"], "bad.safetensors");
+    refused(&["evaluate", model, "--agent", model], "not a safetensors file");
     fs::create_dir(folder.join("other")).unwrap();
     fs::write(folder.join("other/config.json"), "{}").unwrap();
-    graphopt(folder, &["train-agent", model, "--out", "other", "--preset", "debug"]).refused("other/config.json");
+    refused(&["train-agent", model, "--out", "other", "--preset", "debug"], "other/config.json");
 }

@@ -225,7 +225,7 @@ mod tests {
         pool.install(|| {
             let settings = EnvSettings { horizon: 6, ..EnvSettings::default() };
             let other = tasks[1].clone();
-            let mut envs = VectorEnv::new(tasks, settings, 2).with_table_bytes(200_000);
+            let mut envs = VectorEnv::new(tasks, settings, 2).with_table_bytes(50_000);
             let (mut seen, mut steps, mut episodes) = (Vec::new(), Vec::new(), Vec::new());
             envs.set_task(3, other);
             for t in 0..30u64 {
