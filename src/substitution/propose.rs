@@ -10,9 +10,6 @@ use crate::graph::{Attr, DType, Facts, Op, OpKind};
 use crate::ops::{self, Array};
 use crate::rewrite::{AttrPattern, DTypeClass, Operand, Rule, RuleNode};
 
-/// Sizes that dimensions are drawn from.
-const SIZES: [i64; 8] = [1, 1, 2, 2, 3, 3, 4, 5];
-
 /// Completes one application: operands that have no shape yet, and attributes.
 pub(super) struct Proposer<'a> {
     pub rule: &'a Rule,
@@ -130,7 +127,7 @@ impl Proposer<'_> {
                             _ => self.random.below(shape.len()),
                         };
                         if let Some(size) = shape.get_mut(axis) {
-                            *size = self.random.pick(&SIZES);
+                            *size = self.random.size();
                         }
                     }
                     let dtype = first.and_then(|f| f.ty).map_or(dtype, |ty| ty.dtype);
@@ -165,7 +162,7 @@ impl Proposer<'_> {
             let mut shape = shape.clone();
             if !shape.is_empty() && self.random.percent(30) {
                 let axis = self.random.below(shape.len());
-                shape[axis] = self.random.pick(&SIZES);
+                shape[axis] = self.random.size();
             }
             return shape;
         }
@@ -186,7 +183,7 @@ impl Proposer<'_> {
                     (1, 0) | (0, 1) => other.last(),
                     _ => other.first(),
                 };
-                let (inner, outer) = (inner.copied().unwrap_or(1), self.random.pick(&SIZES));
+                let (inner, outer) = (inner.copied().unwrap_or(1), self.random.size());
                 match (slot, int(mine)) {
                     (1, 0) | (0, 1) => vec![inner, outer],
                     _ => vec![outer, inner],
@@ -211,7 +208,7 @@ impl Proposer<'_> {
                 if let Ok(axis) = usize::try_from(int("axis"))
                     && let Some(size) = shape.get_mut(axis)
                 {
-                    *size = self.random.pick(&SIZES);
+                    *size = self.random.size();
                 }
                 shape
             }
@@ -231,7 +228,7 @@ impl Proposer<'_> {
             OpKind::Einsum => self.random.pick(&[2, 3, 4]),
             _ => self.random.pick(&[0, 1, 2, 2, 3, 3, 4]),
         });
-        let mut shape: Vec<i64> = (0..rank).map(|_| self.random.pick(&SIZES)).collect();
+        let mut shape: Vec<i64> = (0..rank).map(|_| self.random.size()).collect();
         let spatial =
             matches!(op, OpKind::Conv | OpKind::ConvTranspose | OpKind::AveragePool | OpKind::MaxPool | OpKind::Pad);
         if spatial {
@@ -273,7 +270,7 @@ impl Proposer<'_> {
                 1 => 1,
                 2 if self.random.percent(50) => size,
                 2 => 1,
-                _ if size == 1 && self.random.percent(20) => self.random.pick(&SIZES),
+                _ if size == 1 && self.random.percent(20) => self.random.size(),
                 _ => size,
             });
         }
@@ -323,7 +320,7 @@ impl Proposer<'_> {
             shape.push(if self.random.percent(80) { size } else { 1 });
         }
         let square = self.random.percent(30);
-        let outer = if square { inner } else { self.random.pick(&SIZES) };
+        let outer = if square { inner } else { self.random.size() };
         shape.extend(if first { [outer, inner] } else { [inner, outer] });
         shape
     }
@@ -341,7 +338,7 @@ impl Proposer<'_> {
         mine.chars()
             .map(|c| match theirs.chars().position(|d| c == d).and_then(|at| other.get(at)) {
                 Some(size) => *size,
-                None => self.random.pick(&SIZES),
+                None => self.random.size(),
             })
             .collect()
     }

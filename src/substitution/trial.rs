@@ -127,6 +127,34 @@ pub(super) fn each_instance(
     Ok(trials)
 }
 
+/// Compares both sides on all shapes with dimensions of 1 and 2 that come of each of some random choices of ranks,
+/// attributes and elements, with lists of two members; how many instances there were, and how many choices were gone
+/// through to the end within so many proposals.
+#[cfg(test)]
+pub(super) fn try_small(rule: &Rule, streams: u64, proposals: usize) -> Result<(usize, usize), TrialError> {
+    let members = if Instance::is_grouped(rule) { 2 } else { 1 };
+    let choices = 1u64 << Instance::optional_inputs(rule).len().min(6);
+    let (mut instances, mut whole) = (0, 0);
+    for stream in 0..streams {
+        let mut random = Random::in_turn(3, stream);
+        for turn in 1.. {
+            if let Ok(instance) = Instance::propose(rule, members, (stream % choices) as usize, &mut random) {
+                instances += 1;
+                // A target that does not fit is refused by whoever applies the rule.
+                if let Err(error @ TrialError::Differ { .. }) = compare(rule, &instance, 1e-9) {
+                    return Err(error);
+                }
+            }
+            let more = random.turn();
+            whole += usize::from(!more);
+            if !more || turn == proposals {
+                break;
+            }
+        }
+    }
+    Ok((instances, whole))
+}
+
 /// The largest relative difference of the two sides on an instance.
 pub(super) fn compare(rule: &Rule, instance: &Instance, tolerance: f64) -> Result<f64, TrialError> {
     let misfit = |Misfit(reason): Misfit| TrialError::Target { reason, instance: instance.to_string() };

@@ -23,7 +23,7 @@ CUDA = [
     "nvidia-nccl-cu13==2.28.9",
     "nvidia-nvshmem-cu13==3.4.5",
 ]
-TESTS = ["onnx==1.23.2", "onnxruntime", "numpy"]
+TESTS = ["onnx==1.23.2", "onnxruntime", "numpy", "z3-solver==4.13.0.0"]
 TEST_PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 # The wheel holds the same libraries for every Python, so that one version is fetched whatever runs here.
 WHEEL_PYTHON = "3.12"

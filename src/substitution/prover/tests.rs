@@ -5,8 +5,10 @@ use crate::graph::{Attr, splitmix64};
 use crate::rewrite::{AttrPattern, RuleNode};
 use crate::substitution::expr::condition_text;
 use crate::substitution::proof::Step;
+use crate::substitution::trial::try_small;
 use crate::substitution::{Ids, Library};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 fn rule(name: &str) -> Rule {
     Library::built_in().unwrap().find(name).unwrap().rule.clone()
@@ -125,28 +127,34 @@ fn mutant(rule: &Rule, draw: u64) -> Option<Rule> {
 const MUTANTS: usize = 10_000;
 
 /// Runs a trial for each number until there are [`MUTANTS`] of them that are of use; what those say that were accepted.
-/// `GRAPHOPT_MUTANTS=FOLDER` has them written to a file of this name there.
-fn accepted(name: &str, trial: impl Fn(u64) -> Option<Option<String>> + Sync + Send) -> Vec<String> {
-    let draws: Vec<Option<Option<String>>> = (0..2 * MUTANTS as u64).into_par_iter().map(trial).collect();
-    let tried: Vec<Option<String>> = draws.into_iter().flatten().take(MUTANTS).collect();
+fn accepted<T: Send>(trial: impl Fn(u64) -> Option<Option<T>> + Sync + Send) -> Vec<T> {
+    let draws: Vec<Option<Option<T>>> = (0..2 * MUTANTS as u64).into_par_iter().map(trial).collect();
+    let tried: Vec<Option<T>> = draws.into_iter().flatten().take(MUTANTS).collect();
     assert_eq!(tried.len(), MUTANTS, "too few mutants");
-    let accepted: Vec<String> = tried.into_iter().flatten().collect();
+    tried.into_iter().flatten().collect()
+}
+
+/// `GRAPHOPT_MUTANTS=FOLDER` has what was accepted written to a file of this name there.
+fn write_down(name: &str, counts: &str, accepted: Vec<String>) {
     if let Some(folder) = std::env::var_os("GRAPHOPT_MUTANTS") {
-        let mut lines = accepted.clone();
+        let (count, mut lines) = (accepted.len(), accepted);
         lines.sort();
         lines.dedup();
-        let text = format!("{MUTANTS} mutants, {} accepted\n{}\n", accepted.len(), lines.join("\n"));
+        let text = format!("{MUTANTS} mutants, {count} accepted; {counts}\n{}\n", lines.join("\n"));
         std::fs::write(std::path::Path::new(&folder).join(name), text).unwrap();
     }
-    accepted
 }
+
+/// Choices of ranks, attributes and elements that each mutant that is accepted is tried on, and proposals of shapes for each.
+const STREAMS: u64 = 16;
+const SMALL: usize = 4_096;
 
 /// No proof of a rule is taken for one of a mutated rule that differs from its source on an instance.
 #[test]
 fn mutated_rules_are_refused_unless_they_are_true() {
     let proved = Library::built_in().unwrap().substitutions;
     assert!(proved.len() >= 400, "{} rules are proved", proved.len());
-    let accepted = accepted("mutated_rules.txt", |draw| {
+    let accepted = accepted(|draw| {
         let random = splitmix64(5, draw);
         let substitution = &proved[(random >> 40) as usize % proved.len()];
         let mutant = mutant(&substitution.rule, random)?;
@@ -158,8 +166,21 @@ fn mutated_rules_are_refused_unless_they_are_true() {
         if let Err(TrialError::Differ { instance, .. }) = try_rule(&mutant, &settings) {
             panic!("accepted and false: {mutant:?} on {instance}");
         }
-        Some(Some(format!("{}: {}", mutant.name, change(&substitution.rule, &mutant))))
+        Some(Some((mutant.clone(), format!("{}: {}", mutant.name, change(&substitution.rule, &mutant)))))
     });
+    let each: BTreeMap<String, Rule> = accepted.iter().map(|(mutant, text)| (text.clone(), mutant.clone())).collect();
+    let try_one = |(text, mutant): (&String, &Rule)| {
+        try_small(mutant, STREAMS, SMALL).unwrap_or_else(|e| panic!("accepted and false: {text}: {e}"))
+    };
+    let small: Vec<(usize, usize)> = each.par_iter().map(try_one).collect();
+    let (instances, whole) = small.iter().fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+    let all = each.len() * STREAMS as usize;
+    let counts = format!(
+        "{} different ones, all true on {instances} instances: with all dimensions of 1 and 2, for {whole} of {all} choices of ranks and attributes",
+        each.len(),
+    );
+    assert!(instances > 20 * each.len() && whole * 10 > all * 9, "{counts}");
+    write_down("mutated_rules.txt", &counts, accepted.iter().map(|(_, text)| text.clone()).collect());
     assert!(accepted.len() < MUTANTS / 4, "{} of {MUTANTS} mutants accepted", accepted.len());
 }
 
@@ -186,7 +207,7 @@ fn change(rule: &Rule, mutant: &Rule) -> String {
 fn mutated_steps_prove_nothing_else() {
     let proved = Library::built_in().unwrap().substitutions;
     let names: Vec<&str> = crate::substitution::proof::axioms().iter().map(|a| a.name).collect();
-    let accepted = accepted("mutated_steps.txt", |draw| {
+    let accepted = accepted(|draw| {
         let random = splitmix64(6, draw);
         let substitution = &proved[(random >> 40) as usize % proved.len()];
         let mut proof = Proof::from_lines(&substitution.verification.proof).unwrap();
@@ -204,6 +225,7 @@ fn mutated_steps_prove_nothing_else() {
         let accepted = check_proof(&substitution.rule, &proof).is_ok();
         Some(accepted.then(|| format!("{}: {after} for {before}", substitution.rule.name)))
     });
+    write_down("mutated_steps.txt", "each is another proof of the same rule", accepted.clone());
     // Turning a step of commutation round, or naming the axiom that it already names, changes nothing.
     assert!(accepted.len() * 5 < MUTANTS, "{} of {MUTANTS} changed proofs accepted", accepted.len());
 }
