@@ -13,12 +13,14 @@ use serde_json::Value;
 #[test]
 fn z3_confirms_proofs() {
     let Some(python) = common::python("z3_confirms_proofs") else { return };
-    let folder = python.parent().expect("an interpreter is in a folder");
-    let path = std::env::join_paths(
-        [folder.to_owned()]
-            .into_iter()
-            .chain(std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect::<Vec<_>>()),
-    );
+    // Where packages put their programs: beside the interpreter, or below the packages if they were installed into a folder.
+    let ask = ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"];
+    let packages = std::process::Command::new(&python).args(ask).output().expect("the tests' Python starts").stdout;
+    let packages = String::from_utf8(packages).expect("a path in UTF-8");
+    let beside = python.parent().expect("an interpreter is in a folder").to_owned();
+    let known = std::env::var_os("PATH").unwrap_or_default();
+    let folders = [beside, Path::new(packages.trim()).join("bin")].into_iter().chain(std::env::split_paths(&known));
+    let path = std::env::join_paths(folders);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (file, _) in STARTER {
         let output = Command::cargo_bin("graphopt")
