@@ -221,7 +221,7 @@ mod tests {
 
     use super::*;
     use crate::cost::{DeviceProfile, Roofline, graph_cost};
-    use crate::rl::env_tests::model;
+    use crate::rl::env::tests::model;
     use crate::substitution::{Library, inverse};
 
     #[test]

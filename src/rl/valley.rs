@@ -135,7 +135,7 @@ fn apply(graph: &mut Graph, kind: OpKind, left: ValueRef, right: ValueRef) -> Va
 mod tests {
     use super::*;
     use crate::cost::{DeviceProfile, Roofline, graph_cost};
-    use crate::rl::env_tests::rules;
+    use crate::rl::env::tests::rules;
     use crate::search::{Backtracking, Budget, Greedy, Portfolio, Problem, Search, State, StopReason};
 
     fn search(method: &dyn Search, graph: &Graph, pops: usize) -> (f64, StopReason) {

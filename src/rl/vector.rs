@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use crate::cost::{DeviceProfile, Roofline};
     use crate::graph::splitmix64;
-    use crate::rl::env_tests::{model, rules};
+    use crate::rl::env::tests::{model, rules};
 
     /// Everything that a random policy sees and earns: observations, steps, of each episode the environment, the length and
     /// the best actions, and the number of classes.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::shape;
+use super::shape_of;
 use super::term::{Application, Head, TermId, World};
 use crate::graph::OpKind;
 
@@ -151,7 +151,7 @@ impl Class {
         use OpKind::*;
         match self {
             // A cast is not a function of the element over the reals alone.
-            Class::Pointwise => shape::is_pointwise_unary(kind) && kind != Cast,
+            Class::Pointwise => shape_of::is_pointwise_unary(kind) && kind != Cast,
             Class::Broadcasting => matches!(kind, Add | Sub | Mul | Div | Pow),
             Class::Movement => {
                 matches!(
@@ -185,7 +185,7 @@ impl Class {
             Class::Separate => Class::Pointwise.has(kind) || Class::Planes.has(kind),
             Class::Joining => kind == Concat || Class::Broadcasting.has(kind),
             Class::Several => matches!(kind, Sum | Concat),
-            Class::Rounding => shape::is_pointwise_unary(kind),
+            Class::Rounding => shape_of::is_pointwise_unary(kind),
             Class::Moving => Class::Movement.has(kind) || Class::Linear.has(kind),
             Class::Linear => matches!(kind, GlobalAveragePool | AveragePool | ReduceSum | ReduceMean),
         }

@@ -16,6 +16,7 @@ mod narrate;
 pub(crate) mod pattern;
 mod read;
 mod shape;
+mod shape_of;
 mod sides;
 mod smt;
 pub(crate) mod statement;

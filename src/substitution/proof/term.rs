@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::facts::Facts;
 use super::group;
 use super::shape::{self, Shape};
+use super::shape_of;
 use crate::graph::{Attr, Dim, OpKind};
 use crate::ops;
 
@@ -268,7 +269,7 @@ impl World {
         let given = args.clone();
         let mut alias = None;
         let id = self.insert(head.clone(), args, |world| {
-            let (shape, own) = shape::of(world, head, &given, name);
+            let (shape, own) = shape_of::of(world, head, &given, name);
             alias = own;
             shape
         });

@@ -10,7 +10,7 @@ use crate::graph::Graph;
 use crate::runtime;
 use crate::search::State;
 
-use super::env::is_less;
+use super::is_less;
 
 /// What is rewarded.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]

@@ -7,6 +7,18 @@
 //! A step costs what the edit touches: matches, costs, features and classes of neighbourhoods are kept, and made anew where
 //! an edit reached. What is read whole are plain lists, one number or so for a node or a candidate.
 
+mod books;
+mod objective;
+mod order;
+mod rows;
+#[cfg(test)]
+mod rule_tests;
+mod sites;
+#[cfg(test)]
+pub(super) mod tests;
+
+pub use objective::Objective;
+
 use std::sync::Arc;
 
 use crate::cost::CostModel;
@@ -14,15 +26,14 @@ use crate::graph::{Changes, Graph, NodeId};
 use crate::rewrite::{Candidate, RuleSet, clean_up};
 use crate::search::{Saved, State, Step as Described};
 
-use super::env_books::Books;
-use super::env_objective::{Ledger, Moment, Objective, Transition};
-use super::env_order::Order;
-use super::env_rows::Rows;
-use super::env_sites::{Legal, Scale, Site, Sites};
-use super::features::{self, MIN_CHANGE_US, Whole};
-use super::labels::Labels;
-use super::neighbourhood::{Classes, Neighbourhoods};
-use super::observation::{Candidates, Observation, Plain};
+use self::books::Books;
+use self::objective::{Ledger, Moment, Transition};
+use self::order::Order;
+use self::rows::Rows;
+use self::sites::{Legal, Scale, Site, Sites};
+use crate::rl::features::{self, MIN_CHANGE_US, Whole};
+use crate::rl::neighbourhood::{Classes, Labels, Neighbourhoods};
+use crate::rl::observation::{Candidates, Observation, Plain};
 
 /// What there is to do: a graph to rewrite, with all that is prepared once for any number of environments.
 pub struct Task<'a> {

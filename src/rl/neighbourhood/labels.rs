@@ -4,16 +4,16 @@ use smallvec::SmallVec;
 
 use crate::graph::{Changes, Graph, NodeId, Use};
 
-use super::features;
-use super::neighbourhood::{Classes, EdgeClass, NodeBase, NodeClass, node_key};
-use super::observation::{ClassId, PlainEdge};
+use super::{Classes, EdgeClass, NodeBase, NodeClass, node_key};
+use crate::rl::features;
+use crate::rl::observation::{ClassId, PlainEdge};
 
 /// The class of what is not there.
 const NONE: ClassId = ClassId::MAX;
 
 /// The classes of one graph.
 #[derive(Clone, Debug)]
-pub(super) struct Labels {
+pub(in crate::rl) struct Labels {
     /// Classes that a node or an edge has: one more than there are rounds.
     stride: usize,
     /// The generation of the table that the classes are of.

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use tch::Device;
+use tch::{Device, Tensor};
 
-use super::agent::AgentConfig;
-use super::env::Task;
-use super::net::encoder::EncoderConfig;
-use super::ppo::PpoConfig;
-use super::run::{FORMAT, Run, RunConfig, RunError};
-use super::trainer::{RewardConfig, Subject, TrainConfig, TrainError, Trainer, numbers};
+use super::{RewardConfig, Subject, TrainConfig, TrainError, Trainer};
 use crate::cost::{DeviceProfile, Roofline};
 use crate::formats::import::{ImportOptions, import};
 use crate::graph::Graph;
 use crate::rewrite::RuleSet;
+use crate::rl::agent::AgentConfig;
+use crate::rl::agent::to_vec;
+use crate::rl::env::Task;
+use crate::rl::net::encoder::EncoderConfig;
+use crate::rl::ppo::PpoConfig;
+use crate::rl::run::{FORMAT, Run, RunConfig, RunError};
 use crate::substitution::Library;
 use crate::zoo;
 
@@ -52,6 +53,11 @@ fn config(seed: u64, steps: u64) -> TrainConfig {
     let encoder = EncoderConfig { width: 8, rounds: 1, ..EncoderConfig::default() };
     let agent = AgentConfig { encoder, horizon: 6, ..AgentConfig::default() };
     TrainConfig { seed, agent, ppo, reward: RewardConfig::default(), pretrain_updates: 0, freeze_encoder: false }
+}
+
+/// The numbers of a tensor.
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    to_vec(&tensor.flatten(0, -1))
 }
 
 /// Every number of the parameters and of Adam's state.

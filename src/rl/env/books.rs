@@ -2,7 +2,7 @@
 
 use crate::graph::{Changes, Graph, NodeId};
 
-use super::env_sites::Site;
+use super::sites::Site;
 
 /// The weights that inference reads may grow to this many times those of the root, as in every search.
 const MAX_WEIGHT_GROWTH: u64 = 2;

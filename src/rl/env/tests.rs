@@ -7,16 +7,16 @@ use crate::rewrite::{RuleSet, clean_up};
 use crate::substitution::Library;
 use crate::zoo;
 
-use super::env::{Action, Env, EnvSettings, Task};
-use super::neighbourhood::{Neighbourhoods, refine};
-use super::observation::Observation;
-use super::observe_rule;
+use super::{Action, Env, EnvSettings, Task};
+use crate::rl::neighbourhood::{Neighbourhoods, refine};
+use crate::rl::observation::Observation;
+use crate::rl::observe_rule;
 
-pub(super) fn rules() -> Arc<RuleSet> {
+pub(in crate::rl) fn rules() -> Arc<RuleSet> {
     Arc::new(RuleSet::compile(Library::starter().unwrap().rules().cloned()).unwrap())
 }
 
-pub(super) fn model(name: &str, sizes: &[(&str, u64)]) -> Graph {
+pub(in crate::rl) fn model(name: &str, sizes: &[(&str, u64)]) -> Graph {
     let mut graph = import(zoo::build(name, sizes).unwrap(), &ImportOptions::default()).unwrap().graph;
     clean_up(&mut graph);
     graph.commit();

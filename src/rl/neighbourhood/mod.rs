@@ -8,10 +8,15 @@
 //! Classes are numbered from 0 at each radius in the order in which they are first met: the same graphs in the same order
 //! give the same numbers.
 
+mod interner;
+mod labels;
+
+pub(super) use labels::Labels;
+
 use crate::graph::OpKind;
 
-use super::interner::{Interner, mix};
-use super::observation::{ClassId, EDGE_FEATURES, NODE_FEATURES, PlainEdge};
+use self::interner::{Interner, mix};
+use crate::rl::observation::{ClassId, EDGE_FEATURES, NODE_FEATURES, PlainEdge};
 
 /// Rows of the table of operators: input, weight, opaque, then every operator that is understood.
 pub const OPERATORS: usize = 3 + OpKind::ALL.len();

@@ -9,11 +9,10 @@ use crate::graph::{Graph, NodeId, splitmix64};
 use crate::runtime;
 use crate::search::State;
 
-use super::env::{Action, Env, EnvSettings, Reach, Task};
-use super::env_objective::Objective;
-use super::env_tests::{model, rules};
-use super::neighbourhood::Neighbourhoods;
-use super::observation::{ClassId, Observation, Plain};
+use super::tests::{model, rules};
+use super::{Action, Env, EnvSettings, Objective, Reach, Task};
+use crate::rl::neighbourhood::Neighbourhoods;
+use crate::rl::observation::{ClassId, Observation, Plain};
 
 fn costs() -> Roofline {
     Roofline::new(DeviceProfile::cpu())

@@ -10,11 +10,11 @@ use crate::graph::{Changes, Graph, NodeId};
 use crate::rewrite::{Candidate, PatchValue, RuleSet};
 use crate::search::State;
 
-use super::env_books::Books;
-use super::env_order::Order;
-use super::env_rows::Rows;
-use super::features;
-use super::observation::CANDIDATE_FEATURES;
+use super::books::Books;
+use super::order::Order;
+use super::rows::Rows;
+use crate::rl::features;
+use crate::rl::observation::CANDIDATE_FEATURES;
 
 /// A candidate, and what is kept of it.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use crate::cost;
 use crate::graph::{Graph, NodeId};
 use crate::search::State;
 
-use super::features;
-use super::neighbourhood::NodeBase;
+use crate::rl::features;
+use crate::rl::neighbourhood::NodeBase;
 
 /// Features of nodes, by id.
 #[derive(Clone, Default)]
