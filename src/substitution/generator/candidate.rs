@@ -17,8 +17,8 @@ use crate::substitution::{Proof, ProverLimits, TrialError, TrialSettings, Verdic
 
 /// Instances that each rule is tested on.
 const INSTANCES: usize = 8;
-/// Fresh instances that a rule without a proof is tested on.
-const FRESH_INSTANCES: usize = 32;
+/// Fresh instances that a rule is tested on after the attempt at a proof.
+const FRESH_INSTANCES: usize = 64;
 /// Proposals after which the search for instances ends.
 const ATTEMPTS: usize = 20_000;
 
@@ -110,14 +110,15 @@ fn examine(settings: &Settings, rule: &Rule) -> (Finding, Option<Duration>) {
     let took = started.elapsed();
     let finding = match verdict {
         Verdict::Proved(proof) => Finding::Proved(proof),
-        Verdict::Refuted(_) => Finding::False,
-        Verdict::Unknown(why) => {
-            let fresh = TrialSettings { seed: settings.seed ^ u64::MAX, instances: FRESH_INSTANCES, ..trials };
-            match try_rule(rule, &fresh) {
-                Ok(_) | Err(TrialError::TooFew { .. }) => Finding::Tested(why),
-                Err(TrialError::Differ { .. } | TrialError::Target { .. }) => Finding::False,
-            }
-        }
+        Verdict::Refuted(_) => return (Finding::False, Some(took)),
+        Verdict::Unknown(why) => Finding::Tested(why),
+    };
+    // A proof speaks of where both sides have a value. That the target has one wherever the source has and the conditions
+    // hold, so that no condition is missing, is tested.
+    let fresh = TrialSettings { seed: settings.seed ^ u64::MAX, instances: FRESH_INSTANCES, ..trials };
+    let finding = match try_rule(rule, &fresh) {
+        Ok(_) | Err(TrialError::TooFew { .. }) => finding,
+        Err(TrialError::Differ { .. } | TrialError::Target { .. }) => Finding::False,
     };
     (finding, Some(took))
 }
