@@ -21,7 +21,12 @@ pub struct Linear {
 impl Linear {
     /// `[N, inputs]` to `[N, outputs]`.
     pub fn new(place: &Place<'_>, inputs: usize, outputs: usize, gain: f64) -> Linear {
-        let bias = Some(place.zeros("bias", &[outputs]));
+        Linear::from_bias(place, inputs, outputs, gain, 0.0)
+    }
+
+    /// The same with a bias that is `bias` at first.
+    fn from_bias(place: &Place<'_>, inputs: usize, outputs: usize, gain: f64, bias: f64) -> Linear {
+        let bias = Some(place.filled("bias", &[outputs], bias));
         Linear { bias, ..Linear::without_bias(place, inputs, outputs, gain) }
     }
 
@@ -55,9 +60,14 @@ pub struct Mlp {
 impl Mlp {
     /// A network of this width in the middle; `gain` is that of the last layer.
     pub fn new(place: &Place<'_>, inputs: usize, width: usize, outputs: usize, gain: f64) -> Mlp {
+        Mlp::around(place, inputs, width, outputs, gain, 0.0)
+    }
+
+    /// The same with results about `centre` at first.
+    pub fn around(place: &Place<'_>, inputs: usize, width: usize, outputs: usize, gain: f64, centre: f64) -> Mlp {
         Mlp {
             first: Linear::new(&place.sub("first"), inputs, width, HIDDEN_GAIN),
-            second: Linear::new(&place.sub("second"), width, outputs, gain),
+            second: Linear::from_bias(&place.sub("second"), width, outputs, gain, centre),
         }
     }
 

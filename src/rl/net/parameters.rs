@@ -77,8 +77,13 @@ impl<'a> Place<'a> {
 
     /// A parameter of zeros.
     pub fn zeros(&self, name: &str, size: &[usize]) -> Tensor {
+        self.filled(name, size, 0.0)
+    }
+
+    /// A parameter that is `value` everywhere.
+    pub fn filled(&self, name: &str, size: &[usize], value: f64) -> Tensor {
         let size: Vec<i64> = size.iter().map(|&n| n as i64).collect();
-        self.make(name, Tensor::zeros(size, (Kind::Float, Device::Cpu)))
+        self.make(name, Tensor::full(size, value, (Kind::Float, Device::Cpu)))
     }
 
     /// A parameter `[rows, columns]` of normal numbers.

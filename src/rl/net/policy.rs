@@ -12,6 +12,10 @@ use super::parameters::Place;
 use super::segment;
 use crate::rl::observation::{CANDIDATE_FEATURES, GLOBAL_FEATURES};
 
+/// Logit of STOP at first, where that of every rule is about 0: an agent that knows nothing goes on for long, and so meets
+/// what lies behind several rewrites that gain nothing.
+const FIRST_STOP_LOGIT: f64 = -2.0;
+
 /// Policy and value.
 #[derive(Debug)]
 pub struct Heads {
@@ -114,7 +118,7 @@ impl Heads {
                 state: part("place.state", width),
                 out: logit("place.out"),
             },
-            stop: Mlp::new(&place.sub("stop"), width, width, 1, LOGIT_GAIN),
+            stop: Mlp::around(&place.sub("stop"), width, width, 1, LOGIT_GAIN, FIRST_STOP_LOGIT),
             value: ValueNet {
                 node: Mlp::new(&place.sub("value.node"), width, width, 1, VALUE_GAIN / 4.0),
                 whole: Mlp::new(&place.sub("value.whole"), width, width, 2, VALUE_GAIN / 4.0),
