@@ -10,6 +10,7 @@ use super::terminal;
 use crate::formats::{self, ImportOptions, ImportWarning, Imported};
 use crate::graph::Graph;
 use crate::rewrite::{Rule, RuleSet};
+use crate::rl::valley;
 use crate::runtime::DeviceChoice;
 use crate::substitution::Library;
 use crate::zoo;
@@ -34,6 +35,16 @@ impl DeviceArgs {
         }
         if let Some(threads) = self.threads {
             crate::runtime::set_threads(threads as usize);
+        }
+        Ok(device)
+    }
+
+    /// The same for work on many small tensors, as agents do: a second thread within an operator mostly waits, so there is
+    /// one unless the flag says otherwise. Environments use all cores anyway.
+    pub fn resolve_for_small_tensors(&self) -> anyhow::Result<tch::Device> {
+        let device = self.resolve()?;
+        if self.threads.is_none() {
+            crate::runtime::set_threads(1);
         }
         Ok(device)
     }
@@ -227,6 +238,21 @@ pub fn open(path: &Path, dims: &DimArgs) -> anyhow::Result<Imported> {
         }
     }
     Ok(imported)
+}
+
+/// The graph of a model, or a valley of this name.
+pub fn graph(path: &Path, dims: &DimArgs) -> anyhow::Result<Graph> {
+    let named = path.to_str().filter(|_| !path.exists()).and_then(valley::named);
+    match named {
+        Some(valley) => Ok(valley.map_err(anyhow::Error::msg)?.graph),
+        None => Ok(open(path, dims)?.graph),
+    }
+}
+
+/// Digest of a file, in hexadecimal.
+pub fn digest(path: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
 }
 
 /// That there is memory to run a model of a file.

@@ -1,6 +1,8 @@
 //! `graphopt evaluate`.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +11,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::args::{DeviceArgs, DimArgs, RuleArgs};
-use super::{Answer, args, interrupt, terminal, units};
+use super::{Answer, agents, args, interrupt, terminal, units};
 use crate::cost::{DeviceProfile, Roofline};
 use crate::graph::Graph;
 use crate::rewrite::{RuleSet, clean_up};
-use crate::rl::agent::Agent;
-use crate::rl::decode::{Decoding, PolicySearch};
+use crate::rl::agent::AgentConfig;
+use crate::rl::decode::{BEAM_WIDTH, Decoding, PolicySearch};
 use crate::rl::random_search::RandomSearch;
 use crate::search::{Backtracking, Budget, Greedy, Portfolio, Problem, Search};
 use crate::zoo;
@@ -83,11 +85,6 @@ struct Method {
     seed: Option<u64>,
 }
 
-/// Rewrites of an episode where there is no agent to say.
-const RANDOM_HORIZON: usize = 64;
-/// Paths side by side in a beam.
-const BEAM_WIDTH: usize = 8;
-
 impl Evaluate {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
@@ -95,17 +92,13 @@ impl Evaluate {
             bail!("--alpha {}: a factor is at least 1", self.alpha);
         }
         let rules = Arc::new(self.rules.compile()?);
-        let device = self.device.resolve()?;
-        if self.device.threads.is_none() {
-            // An agent's tensors are small: a second thread of libtorch mostly waits.
-            crate::runtime::set_threads(1);
-        }
+        let device = self.device.resolve_for_small_tensors()?;
         let budget = Budget {
             pops: self.budget,
             time: self.time.map(Duration::try_from_secs_f64).transpose().context("--time is too long")?,
             max_rewrites: None,
         };
-        let methods = self.methods(device)?;
+        let methods = self.methods(&rules.digest(), device)?;
         let models: Vec<PathBuf> = match self.models.is_empty() {
             true => zoo::ENTRIES.iter().map(|entry| PathBuf::from(entry.name)).collect(),
             false => self.models.clone(),
@@ -114,7 +107,7 @@ impl Evaluate {
         let bar = terminal::bar((models.len() * methods.len()) as u64);
         let mut rows = Vec::new();
         'models: for path in &models {
-            let mut graph = args::open(path, &self.dims)?.graph;
+            let mut graph = args::graph(path, &self.dims)?;
             clean_up(&mut graph);
             graph.commit();
             for method in &methods {
@@ -135,28 +128,29 @@ impl Evaluate {
         Ok(Answer::Done)
     }
 
-    fn methods(&self, device: tch::Device) -> anyhow::Result<Vec<Method>> {
+    fn methods(&self, library: &str, device: tch::Device) -> anyhow::Result<Vec<Method>> {
         let fixed = |search: Box<dyn Search>| Method { search, seed: None };
         let backtracking = Backtracking { alpha: self.alpha, ..Backtracking::default() };
         let mut methods =
             vec![fixed(Box::new(Greedy)), fixed(Box::new(backtracking)), fixed(Box::new(Portfolio { backtracking }))];
         let seeds = self.seed..self.seed + self.seeds;
-        let agent = |path: &PathBuf| Agent::load(path, device).map(|(agent, _)| agent);
-        let horizon = match &self.agent {
-            Some(path) => agent(path)?.config.horizon,
-            None => RANDOM_HORIZON,
+        let agent = match &self.agent {
+            Some(path) => Some(agents::load(Some(path), library, device)?),
+            None => None,
         };
+        let horizon = agent.as_ref().map_or(AgentConfig::default().horizon, |agent| agent.config.horizon);
         for seed in seeds.clone() {
             methods.push(Method { search: Box::new(RandomSearch { horizon, seed }), seed: Some(seed) });
         }
-        if let Some(path) = &self.agent {
-            let of = |decoding, seed| anyhow::Ok(Box::new(PolicySearch::new(agent(path)?, decoding, seed)));
-            methods.push(fixed(of(Decoding::Greedy, 0)?));
+        if let Some(agent) = agent {
+            let agent = Rc::new(RefCell::new(agent));
+            let of = |decoding, seed| Box::new(PolicySearch::shared(agent.clone(), decoding, seed));
+            methods.push(fixed(of(Decoding::Greedy, 0)));
             for seed in seeds {
-                methods.push(Method { search: of(Decoding::Samples, seed)?, seed: Some(seed) });
+                methods.push(Method { search: of(Decoding::Samples, seed), seed: Some(seed) });
             }
-            methods.push(fixed(of(Decoding::Beam { width: BEAM_WIDTH }, 0)?));
-            methods.push(fixed(of(Decoding::Guided, 0)?));
+            methods.push(fixed(of(Decoding::Beam { width: BEAM_WIDTH }, 0)));
+            methods.push(fixed(of(Decoding::Guided, 0)));
         }
         Ok(methods)
     }

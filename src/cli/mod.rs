@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done; 1 a valid run with a negative answer; 2 the user's input is at fault; 101 a fault of ours.
 
+mod agents;
 mod args;
 mod compare;
 mod convert;

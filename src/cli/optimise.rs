@@ -9,12 +9,11 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
 use super::args::{DeviceArgs, DimArgs, RuleArgs};
-use super::{Answer, args, interrupt, report, terminal, units};
+use super::{Answer, agents, args, interrupt, report, terminal, units};
 use crate::cost::{self, CostModel, DeviceProfile, Measured, Roofline};
 use crate::formats::{self, Imported, model::Format};
 use crate::rewrite::RuleSet;
-use crate::rl::agent::Agent;
-use crate::rl::decode::{Decoding, PolicySearch};
+use crate::rl::decode::{BEAM_WIDTH, Decoding};
 use crate::search::{
     Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Portfolio, Progress, Search, Settings, StopReason,
 };
@@ -43,7 +42,7 @@ pub struct Optimise {
     /// How to search.
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Method::Portfolio)]
     search: Method,
-    /// The agent of a search that needs one, as `train-agent` writes it (agent.safetensors).
+    /// The agent of a search that has one, as `train-agent` writes it (agent.safetensors) [default: the built-in one].
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
     /// Where the costs that the search goes by come from.
@@ -99,9 +98,6 @@ enum Method {
     /// Best-first search guided by the agent's policy and value.
     Guided,
 }
-
-/// Paths side by side in a beam.
-const BEAM_WIDTH: usize = 8;
 
 /// A source of costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -177,19 +173,9 @@ impl Optimise {
         Ok(Answer::Done)
     }
 
-    /// A search by the agent of `--agent`.
+    /// A search by the agent of `--agent`, or the built-in one.
     fn with_agent(&self, decoding: Decoding, rules: &RuleSet, device: tch::Device) -> anyhow::Result<Box<dyn Search>> {
-        let Some(path) = &self.agent else {
-            bail!("this search needs an agent: --agent FILE (`graphopt train-agent` trains one)");
-        };
-        let (agent, file) = Agent::load(path, device)?;
-        if file.library != rules.digest() {
-            terminal::warning(&format!(
-                "{}: this agent was trained with other rules; it reads them, and may know them less well",
-                path.display()
-            ));
-        }
-        Ok(Box::new(PolicySearch::new(agent, decoding, self.seed)))
+        Ok(Box::new(agents::search(self.agent.as_deref(), &rules.digest(), decoding, self.seed, device)?))
     }
 
     /// That the output is none of the files that hold the input's tensors.

@@ -106,7 +106,10 @@ impl Opened {
     /// # Errors
     /// It cannot be read, or is something else.
     pub fn new(path: &Path, format: &str) -> Result<Opened, CheckpointError> {
-        let file = TensorFile::open(path)?;
+        Opened::of(path, TensorFile::open(path)?, format)
+    }
+
+    fn of(path: &Path, file: TensorFile, format: &str) -> Result<Opened, CheckpointError> {
         let opened = Opened { path: path.to_owned(), metadata: file.metadata(), file };
         for (field, expected) in [("format", format), ("version", VERSION)] {
             let found = opened.text(field)?;
@@ -194,10 +197,24 @@ impl Agent {
     /// # Errors
     /// The file cannot be read, is no agent, or does not fit this program; the message says which and where.
     pub fn load(path: &Path, device: Device) -> Result<(Agent, AgentFile), CheckpointError> {
-        let opened = Opened::new(path, AGENT_FORMAT)?;
+        Agent::from_file(&Opened::new(path, AGENT_FORMAT)?, device)
+    }
+
+    /// The agent that the program has: trained on pieces of all built-in models (`models/agents`).
+    ///
+    /// # Errors
+    /// As those of [`Agent::load`]; a test loads it.
+    pub fn built_in(device: Device) -> Result<(Agent, AgentFile), CheckpointError> {
+        const BYTES: &[u8] = include_bytes!("../../models/agents/generalist.safetensors");
+        let path = Path::new("models/agents/generalist.safetensors");
+        let file = TensorFile::parse(BYTES.into()).map_err(|problem| invalid(path, problem))?;
+        Agent::from_file(&Opened::of(path, file, AGENT_FORMAT)?, device)
+    }
+
+    fn from_file(opened: &Opened, device: Device) -> Result<(Agent, AgentFile), CheckpointError> {
         let found = opened.text("features")?;
         if found != FEATURE_VERSION.to_string() {
-            return Err(CheckpointError::Features { path: path.to_owned(), found: found.to_owned() });
+            return Err(CheckpointError::Features { path: opened.path.clone(), found: found.to_owned() });
         }
         let config: AgentConfig = opened.json("config")?;
         config.check().map_err(|problem| opened.wrong("config", problem))?;
@@ -233,6 +250,13 @@ mod tests {
         for ((name, a), (_, b)) in agent.parameters.all().iter().zip(again.parameters.all()) {
             assert!(a.equal(&b), "{name}");
         }
+    }
+
+    #[test]
+    fn the_built_in_agent_fits_this_program() {
+        let (agent, file) = Agent::built_in(Device::Cpu).unwrap();
+        assert_eq!(agent.config, file.config);
+        assert!(file.note.contains("steps of PPO"));
     }
 
     #[test]

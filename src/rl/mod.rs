@@ -6,6 +6,7 @@ pub mod curves;
 pub mod decode;
 pub mod env;
 pub mod features;
+pub mod latency;
 pub mod metrics;
 pub mod neighbourhood;
 pub mod net;

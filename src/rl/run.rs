@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::{self, CHECKPOINT_FORMAT, CheckpointError, Opened, VERSION, to_json};
 use super::curves;
 use super::metrics::{self, Metrics, Recorder};
+use super::task::Family;
 use super::trainer::{TrainConfig, TrainState, Trainer};
 use crate::formats::write_atomically;
 
@@ -30,8 +31,24 @@ pub struct RunConfig {
     pub device: String,
     /// The graphs that are trained on.
     pub models: Vec<String>,
+    /// The graphs drawn at random among them.
+    pub draw: DrawConfig,
+    /// Digest of the file of the agent that training begins with, if it does not begin with nothing.
+    pub init: Option<String>,
     /// The settings.
     pub train: TrainConfig,
+}
+
+/// Graphs drawn at random; see [`Distribution`](super::task::Distribution).
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrawConfig {
+    /// How many.
+    pub count: usize,
+    /// None is made from a model of these families.
+    pub held_out: Vec<Family>,
+    /// Nodes of a graph at most.
+    pub most_nodes: usize,
 }
 
 /// `format` of `config.json`.
@@ -138,12 +155,26 @@ impl Run {
             ("state".to_owned(), to_json(&trainer.state())),
         ]);
         checkpoint::write(&checkpoint_path(&self.folder), &trainer.tensors(), &metadata)?;
-        let note = format!("{} steps of PPO on {}", trainer.steps(), config.models.join(", "));
+        let note = format!("{} steps of PPO on {}", trainer.steps(), config.subjects());
         trainer.agent().save(&self.folder.join("agent.safetensors"), &config.library, &note)?;
         let path = self.folder.join("curves.svg");
         let io = |source| RunError::Io { path: path.clone(), source };
         let picture = curves::draw(&metrics::read(&self.folder).map_err(io)?);
         write_atomically(&path, |out| out.write_all(picture.as_bytes())).map_err(io)
+    }
+}
+
+impl RunConfig {
+    /// What is trained on, in words.
+    fn subjects(&self) -> String {
+        let named = &self.models[..self.models.len().saturating_sub(self.draw.count)];
+        let mut parts = named.to_vec();
+        if self.draw.count > 0 {
+            let held_out: Vec<String> = self.draw.held_out.iter().map(|f| format!("{f:?}").to_lowercase()).collect();
+            let but = if held_out.is_empty() { String::new() } else { format!(", none of {}", held_out.join(", ")) };
+            parts.push(format!("{} graphs drawn from built-in models{but}", self.draw.count));
+        }
+        parts.join(", ")
     }
 }
 

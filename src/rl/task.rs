@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cost::CostModel;
 use crate::formats::import::{ImportOptions, import};
 use crate::graph::Graph;
@@ -14,7 +16,8 @@ use super::random::Random;
 use super::window::window;
 
 /// Kinds of architectures.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Family {
     /// Convolutions, one path with short cuts.
     Residual,

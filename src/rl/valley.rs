@@ -57,6 +57,24 @@ pub fn valley(depth: usize, blocks: usize, seed: u64) -> Valley {
     shaped(Shape { depth, blocks, leaves: LEAVES }, seed)
 }
 
+/// What the names of valleys begin with.
+const PREFIX: &str = "valley_";
+
+/// The valley of a name: `valley_DEPTH_BLOCKS` or `valley_DEPTH_BLOCKS_SEED`; `None` for names of other things.
+///
+/// # Errors
+/// The name begins as a valley's does and goes on otherwise.
+pub fn named(name: &str) -> Option<Result<Valley, String>> {
+    let numbers: Option<Vec<u64>> = name.strip_prefix(PREFIX)?.split('_').map(|part| part.parse().ok()).collect();
+    let made = match numbers.as_deref() {
+        Some(&[depth @ 1..=4, blocks @ 1..=64, ref seed @ ..]) if seed.len() <= 1 => {
+            Ok(valley(depth as usize, blocks as usize, seed.first().copied().unwrap_or(0)))
+        }
+        _ => Err(format!("{name}: a valley is called {PREFIX}DEPTH_BLOCKS, with a depth of 1 to 4 and 1 to 64 blocks")),
+    };
+    Some(made)
+}
+
 /// A valley of any shape.
 ///
 /// # Panics
@@ -195,6 +213,17 @@ mod tests {
                 assert!((state.total_us() / optimum_us - 1.0).abs() < 1e-9);
                 assert!(optimum_us < 0.97 * start_us, "the gain is worth it: {}", optimum_us / start_us);
             }
+        }
+    }
+
+    #[test]
+    fn valleys_have_names() {
+        let hash = |name: &str| named(name).unwrap().unwrap().graph.state_hash();
+        assert_eq!(hash("valley_2_1"), valley(2, 1, 0).graph.state_hash());
+        assert_eq!(hash("valley_1_3_7"), valley(1, 3, 7).graph.state_hash());
+        assert!(named("resnet18").is_none());
+        for wrong in ["valley_", "valley_5_1", "valley_1_0", "valley_1_1_1_1", "valley_x_1", "valley_1"] {
+            assert!(named(wrong).unwrap().unwrap_err().contains("DEPTH"), "{wrong}");
         }
     }
 

@@ -13,6 +13,8 @@ mod labels;
 
 pub(super) use labels::Labels;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::graph::OpKind;
 
 use self::interner::{Interner, mix};
@@ -138,7 +140,9 @@ pub(super) fn node_key(class: NodeClass<'_>, key: &mut Vec<ClassId>) {
 impl Neighbourhoods {
     /// An empty table of the classes at radius 0 to `rounds`.
     pub fn new(rounds: usize) -> Neighbourhoods {
-        Neighbourhoods { levels: vec![Level::default(); rounds], ..Neighbourhoods::default() }
+        static GENERATIONS: AtomicU64 = AtomicU64::new(1);
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        Neighbourhoods { levels: vec![Level::default(); rounds], generation, ..Neighbourhoods::default() }
     }
 
     /// The largest radius.
@@ -146,7 +150,7 @@ impl Neighbourhoods {
         self.levels.len()
     }
 
-    /// How often the table was emptied: classes of another generation mean nothing.
+    /// No other table, and not this one before it was emptied, has the same: classes of another generation mean nothing.
     pub fn generation(&self) -> u64 {
         self.generation
     }
@@ -172,7 +176,7 @@ impl Neighbourhoods {
 
     /// Empties the table and begins another generation: whoever holds classes asks for them anew.
     pub fn clear(&mut self) {
-        *self = Neighbourhoods { generation: self.generation + 1, ..Neighbourhoods::new(self.rounds()) };
+        *self = Neighbourhoods::new(self.rounds());
     }
 
     /// Number of classes of nodes at a radius.

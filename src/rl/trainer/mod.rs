@@ -19,6 +19,7 @@ use tch::Device;
 use self::tally::{Clock, Episodes};
 use super::agent::{Agent, Decision, Manner};
 use super::env::{Action, Task};
+use super::latency::Latency;
 use super::metrics::Metrics;
 use super::net::adam::Adam;
 use super::net::batch::Batch;
@@ -48,6 +49,9 @@ pub enum TrainError {
     /// There is nothing to train on.
     #[error("there is no graph to train on")]
     Nothing,
+    /// The agent to begin with has another network.
+    #[error("the agent to begin with has a network of another kind or size")]
+    OtherNetwork,
     /// The losses are no numbers time and again.
     #[error("the losses were no finite numbers in {0} updates in a row; a smaller learning rate may help")]
     Diverged(usize),
@@ -139,6 +143,29 @@ impl<'a> Trainer<'a> {
             Trainer { config, subjects, agent, adam, random, envs, playing, records, rules, steps, updates, failures };
         (0..trainer.playing.len()).for_each(|at| trainer.announce(at));
         Ok(trainer)
+    }
+
+    /// Begins with the parameters of an agent that was trained before.
+    ///
+    /// # Errors
+    /// Its network is another one.
+    pub fn start_from(&mut self, agent: &Agent) -> Result<(), TrainError> {
+        if agent.config.encoder != self.config.agent.encoder {
+            return Err(TrainError::OtherNetwork);
+        }
+        let values = agent.parameters.all();
+        let value = |name: &str| values.iter().find(|(n, _)| n == name).map(|(_, value)| value.shallow_clone());
+        self.agent.parameters.copy_from(value);
+        self.agent.refresh();
+        Ok(())
+    }
+
+    /// Measures graphs in this way, for [`Objective::Measured`](super::env::Objective::Measured).
+    pub fn measure_with(&mut self, latency: &Arc<Latency>) {
+        for at in 0..self.envs.len() {
+            let latency = latency.clone();
+            self.envs.env_mut(at).measure_with(Box::new(move |graph| latency.of(graph)));
+        }
     }
 
     /// Tells an environment what its next episode is about.

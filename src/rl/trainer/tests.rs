@@ -14,7 +14,7 @@ use crate::rl::agent::to_vec;
 use crate::rl::env::Task;
 use crate::rl::net::encoder::EncoderConfig;
 use crate::rl::ppo::PpoConfig;
-use crate::rl::run::{FORMAT, Run, RunConfig, RunError};
+use crate::rl::run::{DrawConfig, FORMAT, Run, RunConfig, RunError};
 use crate::substitution::Library;
 use crate::zoo;
 
@@ -73,6 +73,8 @@ fn run_config(train: TrainConfig) -> RunConfig {
         library: "0".to_owned(),
         device: "cpu".to_owned(),
         models: vec!["nasrnn_4".to_owned()],
+        draw: DrawConfig::default(),
+        init: None,
         train,
     }
 }

@@ -5,12 +5,18 @@
 //! looking around from where the last gain began. A pop of the budget is a rewrite applied
 //! for the first time: one cost evaluation, as in the classical searches. Replays of known paths are not counted.
 
+mod queue;
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::collections::BinaryHeap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
+use self::queue::{Path, Waiting};
 use super::agent::{Agent, Chances, Choice, Manner};
 use super::env::{Action, Env, EnvSettings, Task};
 use super::neighbourhood::Neighbourhoods;
@@ -41,6 +47,9 @@ pub enum Decoding {
     Guided,
 }
 
+/// Paths side by side in a beam, unless said.
+pub const BEAM_WIDTH: usize = 8;
+
 impl Decoding {
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -55,7 +64,7 @@ impl Decoding {
 
 /// A search by an agent.
 pub struct PolicySearch {
-    agent: RefCell<Agent>,
+    agent: Rc<RefCell<Agent>>,
     decoding: Decoding,
     seed: u64,
 }
@@ -63,7 +72,12 @@ pub struct PolicySearch {
 impl PolicySearch {
     /// A search; the seed is that of the draws.
     pub fn new(agent: Agent, decoding: Decoding, seed: u64) -> PolicySearch {
-        PolicySearch { agent: RefCell::new(agent), decoding, seed }
+        PolicySearch::shared(Rc::new(RefCell::new(agent)), decoding, seed)
+    }
+
+    /// A search with an agent that others use too.
+    pub fn shared(agent: Rc<RefCell<Agent>>, decoding: Decoding, seed: u64) -> PolicySearch {
+        PolicySearch { agent, decoding, seed }
     }
 }
 
@@ -376,54 +390,5 @@ impl<'p> Running<'p, '_> {
                 return None;
             }
         }
-    }
-}
-
-/// Actions from the start to a state, the last first.
-struct Path {
-    parent: Option<Arc<Path>>,
-    action: usize,
-    length: usize,
-}
-
-impl Path {
-    fn actions(&self) -> Vec<usize> {
-        let mut actions = Vec::with_capacity(self.length);
-        let mut at = self;
-        while let Some(parent) = &at.parent {
-            actions.push(at.action);
-            at = parent;
-        }
-        actions.reverse();
-        actions
-    }
-}
-
-/// A rewrite that waits.
-struct Waiting {
-    promise: f64,
-    /// Order of arrival: among equals the first.
-    serial: usize,
-    parent: Arc<Path>,
-    action: usize,
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.promise.total_cmp(&other.promise).then(other.serial.cmp(&self.serial))
     }
 }
