@@ -1,11 +1,14 @@
 """Trains an agent for each model and seed, and compares it with the classical searches.
 
-    python3 benches/agents.py run GRAPHOPT FOLDER [--steps N] [--seeds N] [--budget N] MODEL...
+    python3 benches/agents.py train GRAPHOPT FOLDER [--steps N] [--seeds N...] [--budget N] MODEL...
+    python3 benches/agents.py search GRAPHOPT FOLDER [the same]
+    python3 benches/agents.py zoo GRAPHOPT FOLDER --agents FILE... -- MODEL...
     python3 benches/agents.py table FOLDER/runs.csv > docs/results/agents.md
 
-Every method may make BUDGET graphs. The searches without training run again with as many graphs as training and use of the
-agent made together, and again for as long as both took: what is learned must pay for its training. Rows are added to
-FOLDER/runs.csv as they come; a row that is there already is not made again.
+Every method may make BUDGET graphs (`train`). The searches without training run again with as many graphs as training and use
+of the agent made together, and again for as long as the training took (`search`): what is learned must pay for its training.
+`zoo` uses agents that were trained elsewhere as they are.
+Rows are added to FOLDER/runs.csv as they come; a row that is there already is not made again.
 """
 
 import argparse
@@ -41,26 +44,45 @@ def run(options):
             for row in json.loads(out)["runs"]:
                 writer.writerow({**row, "training_seed": seed, "allowance": allowance})
 
+    if options.command == "train":
+        for seed in options.seeds:
+            for model in options.models:
+                seconds = train(options, folder, model, seed)
+                agent = str(run_folder(folder, model, seed) / "agent.safetensors")
+                own = ["--agent", agent, "--budget", str(options.budget), "--seeds", "1", "--seed", str(seed)]
+                evaluate(model, seed, "use alone", *own)
+                print(f"{model} {seed}: trained in {seconds:.0f} s", file=sys.stderr)
+        return
+    if options.command == "zoo":
+        for agent in options.agents:
+            for model in options.models:
+                own = ["--agent", agent, "--budget", str(options.budget), "--seeds", "1"]
+                evaluate(model, Path(agent).parent.name or Path(agent).stem, "inference only", *own)
+                print(f"{agent} {model}", file=sys.stderr)
+        return
     for model in options.models:
-        trained = []
-        for seed in range(options.seeds):
-            out = folder / "runs" / f"{Path(model).stem}-{seed}"
-            agent, clock = out / "agent.safetensors", out / "seconds"
-            if not clock.exists():
-                begin = time.time()
-                command = [options.graphopt, "train-agent", model, "--out", out, "--seed", seed]
-                command += ["--total-timesteps", options.steps]
-                subprocess.run(list(map(str, command)), check=True, capture_output=True)
-                clock.write_text(str(time.time() - begin))
-            trained.append(float(clock.read_text()))
-            own = ["--agent", str(agent), "--budget", str(options.budget), "--seeds", "1", "--seed", str(seed)]
-            evaluate(model, seed, "use alone", *own)
-            print(f"{model} {seed}: trained in {trained[-1]:.0f} s", file=sys.stderr)
         # The searches without training do not depend on its seed.
-        seeds = ["--seeds", str(options.seeds)]
-        evaluate(model, "-", "equal graphs", "--budget", str(options.steps + options.budget), *seeds)
-        seconds = f"{statistics.fmean(trained):.1f}"
+        clocks = [run_folder(folder, model, seed) / "seconds" for seed in options.seeds]
+        seconds = f"{statistics.fmean(float(clock.read_text()) for clock in clocks):.1f}"
+        graphs = str(options.steps + options.budget)
+        evaluate(model, "-", "equal graphs", "--budget", graphs, "--seeds", str(len(options.seeds)))
         evaluate(model, "-", "equal time", "--budget", str(10**9), "--time", seconds, "--seeds", "1")
+
+
+def run_folder(folder, model, seed):
+    return folder / "runs" / f"{Path(model).stem}-{seed}"
+
+
+def train(options, folder, model, seed):
+    """Seconds that the training took, now or before."""
+    out = run_folder(folder, model, seed)
+    clock = out / "seconds"
+    if not clock.exists():
+        begin = time.time()
+        command = [options.graphopt, "train-agent", model, "--out", out, "--seed", seed, "--total-timesteps", options.steps]
+        subprocess.run(list(map(str, command)), check=True, capture_output=True)
+        clock.write_text(str(time.time() - begin))
+    return float(clock.read_text())
 
 
 def interquartile_mean(scores):
@@ -111,19 +133,26 @@ def table(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, dest="command")
-    runs = commands.add_parser("run")
-    runs.add_argument("graphopt")
-    runs.add_argument("folder")
-    runs.add_argument("models", nargs="+")
-    runs.add_argument("--steps", type=int, default=60_000)
-    runs.add_argument("--seeds", type=int, default=5)
-    runs.add_argument("--budget", type=int, default=2_000)
+    for name in ("train", "search"):
+        runs = commands.add_parser(name)
+        runs.add_argument("graphopt")
+        runs.add_argument("folder")
+        runs.add_argument("--steps", type=int, default=60_000)
+        runs.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+        runs.add_argument("--budget", type=int, default=2_000)
+        runs.add_argument("models", nargs="+")
+    zoo = commands.add_parser("zoo")
+    zoo.add_argument("graphopt")
+    zoo.add_argument("folder")
+    zoo.add_argument("--budget", type=int, default=2_000)
+    zoo.add_argument("--agents", nargs="+", required=True)
+    zoo.add_argument("models", nargs="+")
     commands.add_parser("table").add_argument("rows")
     options = parser.parse_args()
-    if options.command == "run":
-        run(options)
-    else:
+    if options.command == "table":
         table(options.rows)
+    else:
+        run(options)
 
 
 if __name__ == "__main__":

@@ -279,11 +279,48 @@ fn an_agent_is_trained_gone_on_with_used_and_compared() {
     assert_eq!(methods, expected);
 
     let refused = |args: &[&str], text: &str| graphopt(folder, &[args, &["--device", "cpu"]].concat()).refused(text);
-    refused(&["optimise", model, "--search", "ppo"], "needs an agent");
     fs::write(folder.join("bad.safetensors"), "nothing").unwrap();
     refused(&["optimise", model, "--search", "ppo", "--agent", "bad.safetensors"], "bad.safetensors");
     refused(&["evaluate", model, "--agent", model], "not a safetensors file");
     fs::create_dir(folder.join("other")).unwrap();
     fs::write(folder.join("other/config.json"), "{}").unwrap();
     refused(&["train-agent", model, "--out", "other", "--preset", "debug"], "other/config.json");
+}
+
+#[test]
+fn agents_learn_valleys_and_drawn_graphs_and_begin_with_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let model = write_small_model(folder);
+    let train = |out: &str, more: &[&str]| {
+        let args = ["train-agent", "--out", out, "--preset", "debug", "--device", "cpu", "--json"];
+        graphopt(folder, &[&args[..], &["--total-timesteps", "256"], more].concat())
+    };
+    let names = |report: &serde_json::Value| -> Vec<String> {
+        report["models"].as_array().unwrap().iter().map(|m| m["model"].as_str().unwrap().to_owned()).collect()
+    };
+    let drawn = ["valley_1_1", "--draw", "2", "--hold-out", "recurrent", "--hold-out", "adapter", "--most-nodes", "60"];
+    let report = train("drawn", &drawn).ok().json();
+    let subjects = names(&report);
+    assert_eq!((subjects.len(), subjects[0].as_str()), (3, "valley_1_1"));
+    assert!(subjects[1..].iter().all(|name| name.contains("(draw ")), "{subjects:?}");
+    assert!(report["measurements"].is_null());
+
+    // The second begins where the first ended: an untrained agent is another one.
+    let init = ["valley_1_1", "--init", "drawn/agent.safetensors"];
+    train("again", &init).ok();
+    train("again", &["valley_1_1"]).refused("init: there");
+    train("wider", &["valley_1_1", "--init", "drawn/agent.safetensors", "--width", "64"]).ok();
+    train("none", &["valley_1_1", "--init", "nothing.safetensors"]).refused("nothing.safetensors");
+    train("none", &["valley_9_9"]).refused("a depth of 1 to 4");
+
+    let report = train("measured", &[model, "--objective", "measured", "--measure-every", "2"]).ok().json();
+    assert!(report["measurements"].as_u64().unwrap() > 1, "{report}");
+
+    let optimise = ["optimise", model, "--dry-run", "--json", "--no-measure", "--budget", "20", "--device", "cpu"];
+    let report = graphopt(folder, &[&optimise[..], &["--search", "ppo-greedy"]].concat()).ok().json();
+    assert_eq!(report["check"]["passed"], true, "the built-in agent");
+    let evaluate =
+        ["evaluate", "valley_1_1", "--budget", "30", "--seeds", "1", "--agent", "built-in", "--device", "cpu"];
+    assert!(graphopt(folder, &evaluate).ok().stdout.contains("ppo-beam"));
 }

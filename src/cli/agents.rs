@@ -6,9 +6,12 @@ use super::terminal;
 use crate::rl::agent::Agent;
 use crate::rl::decode::{Decoding, PolicySearch};
 
+/// What stands for the built-in agent where a file may be named.
+const BUILT_IN: &str = "built-in";
+
 /// The agent of a file, or the built-in one. Tells if it was trained with other rules than those of this digest.
 pub fn load(path: Option<&Path>, library: &str, device: tch::Device) -> anyhow::Result<Agent> {
-    let (agent, file) = match path {
+    let (agent, file) = match path.filter(|path| *path != Path::new(BUILT_IN)) {
         Some(path) => Agent::load(path, device)?,
         None => Agent::built_in(device)?,
     };

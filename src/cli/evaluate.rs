@@ -33,13 +33,13 @@ use crate::zoo;
     verbatim_doc_comment,
     after_help = "\
 Example:
-  graphopt evaluate inception_pair nasrnn_4 --budget 2000 --agent runs/pair/agent.safetensors"
+  graphopt evaluate inception_pair nasrnn_4 --budget 2000 --agent built-in"
 )]
 pub struct Evaluate {
-    /// Models: .onnx or .json files, or names of built-in models (default: all built-in ones).
+    /// Models: .onnx or .json files, names of built-in models, or valley_DEPTH_BLOCKS (default: all built-in models).
     #[arg(value_name = "MODEL")]
     models: Vec<PathBuf>,
-    /// An agent, as `train-agent` writes it (agent.safetensors).
+    /// An agent, as `train-agent` writes it (agent.safetensors), or `built-in`.
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
     /// Rewritten graphs for each method.
