@@ -3,8 +3,8 @@
     python3 benches/pytorch.py [--threads N] [--rounds N] [--eager-only] A.json B.json ... > rows.csv
 
 The models are graphopt-graph files with the same inputs (an original and what searches made of it). Each is written as a
-Python function of torch operators and run as it is, and as torch.compile makes it. Weights are random numbers of the right
-shape, except integers: nothing is compared but time. Needs torch and numpy from PyPI.
+Python function of torch operators and run as it is, and as torch.compile makes it. Weights that a file draws at random are
+other random numbers here: nothing is compared but time. Needs torch, numpy and safetensors from PyPI.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 
 DTYPES = {"f32": torch.float32, "f64": torch.float64, "i64": torch.int64, "i32": torch.int32, "bool": torch.bool}
 # The numbers of ONNX, as Cast has them.
@@ -34,6 +35,7 @@ class Writer:
 
     def __init__(self, path):
         self.graph = json.loads(Path(path).read_text())
+        self.folder = Path(path).parent
         self.names, self.values, self.lines = {}, {}, []
         for index, given in enumerate(self.graph["inputs"]):
             self.names[given["name"]] = f"x{index}"
@@ -46,9 +48,14 @@ class Writer:
     def weight(self, weight):
         shape, dtype, data = weight["shape"], DTYPES[weight["dtype"]], weight["data"]
         if "inline" in data:
-            return torch.tensor(data["inline"], dtype=dtype).reshape(shape)
+            # What JSON has no number for is text.
+            number = float if dtype.is_floating_point else int
+            return torch.tensor([number(v) for v in data["inline"]], dtype=dtype).reshape(shape)
+        if "file" in data:
+            with safe_open(self.folder / data["file"], framework="pt") as tensors:
+                return tensors.get_tensor(data["tensor"]).reshape(shape)
         if not dtype.is_floating_point:
-            raise SystemExit(f"{weight['name']}: integers that are not inline")
+            raise SystemExit(f"{weight['name']}: integers drawn at random")
         # Positive, since some are variances.
         return torch.rand(shape, dtype=dtype) * 0.1 + 0.01
 
