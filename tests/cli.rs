@@ -324,3 +324,44 @@ fn agents_learn_valleys_and_drawn_graphs_and_begin_with_others() {
         ["evaluate", "valley_1_1", "--budget", "30", "--seeds", "1", "--agent", "built-in", "--device", "cpu"];
     assert!(graphopt(folder, &evaluate).ok().stdout.contains("ppo-beam"));
 }
+
+#[test]
+fn a_world_model_is_learned_gone_on_with_and_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let model = write_small_model(folder);
+    let train = |more: &[&str]| {
+        let args = ["train-world-model", model, "--out", "run", "--preset", "debug", "--device", "cpu", "--json"];
+        graphopt(folder, &[&args, more].concat())
+    };
+    let report = train(&[]).ok().json();
+    assert_eq!((&report["rounds"], &report["models"][0]["model"]), (&2.into(), &model.into()));
+    assert!(report["controller_parameters"].as_u64().unwrap() < 1000);
+    assert!(report["dream_steps"].as_u64().unwrap() > 0);
+    for which in ["true_candidates", "true_slots", "predicted_slots"] {
+        assert!(report["models"][0]["return"][which].is_number(), "{report:#}");
+    }
+    let files = ["config.json", "metrics.jsonl", "data/shard-0003.json", "data/shard-0003.safetensors"];
+    for file in files.into_iter().chain(["checkpoint/training.safetensors", "agent.safetensors"]) {
+        assert!(folder.join("run").join(file).exists(), "{file}");
+    }
+    let lines = fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap();
+    assert_eq!(lines.lines().count() as u64, report["units"].as_u64().unwrap());
+    assert!(lines.contains("quality/state_skill_1") && lines.contains("return/predicted_slots"), "{lines}");
+    train(&["--seed", "1"]).refused("learn.seed: there 0, here 1");
+    let again = train(&[]).ok();
+    assert!(again.stderr.contains("going on") && again.json()["units"] == report["units"], "{}", again.stderr);
+
+    let agent = ["--agent", "run/agent.safetensors"];
+    let args = ["optimise", model, "--dry-run", "--json", "--no-measure", "--budget", "40", "--search", "dream"];
+    let report = graphopt(folder, &[&args[..], &agent].concat()).ok().json();
+    assert_eq!((&report["search"]["method"], &report["check"]["passed"]), (&"dream".into(), &true.into()));
+    let (before, after) = (&report["cost_before"]["time_us"], &report["chosen"]["method_time_us"]);
+    assert!(after.as_f64().unwrap() <= before.as_f64().unwrap() + 1e-6, "{after} of {before}");
+
+    let refused = |args: &[&str], text: &str| graphopt(folder, &[args, &["--device", "cpu"]].concat()).refused(text);
+    refused(&["optimise", model, "--search", "dream"], "train-world-model");
+    refused(&["optimise", model, "--search", "ppo", "--agent", "run/agent.safetensors"], "graphopt-dreamer");
+    refused(&["train-world-model", model, "--out", "wide", "--hidden", "512"], "fewer than 1000");
+    refused(&["train-world-model", model, "--out", "wide", "--encoder-from", model], "not a safetensors file");
+}

@@ -92,6 +92,26 @@ fn libtorch_stays_in_its_layers() {
 }
 
 #[test]
+fn a_dream_steps_no_graph() {
+    let folder = root().join("src/rl/dream");
+    let awake = folder.join("waking");
+    let mut dreaming = 0;
+    for file in files_below(&folder, "rs").into_iter().filter(|file| !file.starts_with(&awake)) {
+        dreaming += 1;
+        let text = fs::read_to_string(&file).expect("a readable file");
+        for line in text.lines().filter(|line| *line != "pub mod waking;") {
+            let code = line.split("//").next().unwrap_or("");
+            let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            for word in words {
+                let awake = ["rewrite", "search", "env", "vector", "window", "task", "trainer", "waking"];
+                assert!(!awake.contains(&word), "{}: a dream names {word}: {line}", file.display());
+            }
+        }
+    }
+    assert!(dreaming > 10, "the files of the dream were found");
+}
+
+#[test]
 fn files_are_short_enough_to_read() {
     for folder in ["src", "tests", "benches", "xtask"] {
         for file in files_below(&root().join(folder), "rs") {

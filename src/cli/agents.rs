@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use anyhow::Context;
+
 use super::terminal;
 use crate::rl::agent::Agent;
 use crate::rl::decode::{Decoding, PolicySearch};
+use crate::rl::dream::waking::agent::Dreamer;
 
 /// What stands for the built-in agent where a file may be named.
 const BUILT_IN: &str = "built-in";
@@ -15,11 +18,24 @@ pub fn load(path: Option<&Path>, library: &str, device: tch::Device) -> anyhow::
         Some(path) => Agent::load(path, device)?,
         None => Agent::built_in(device)?,
     };
-    if file.library != library {
-        let name = path.map_or("the built-in agent".to_owned(), |path| path.display().to_string());
+    let name = path.map_or("the built-in agent".to_owned(), |path| path.display().to_string());
+    tell_of_other_rules(&name, &file.library, library);
+    Ok(agent)
+}
+
+/// The world model and controller of a file.
+pub fn dreamer(path: Option<&Path>, library: &str, device: tch::Device) -> anyhow::Result<Dreamer> {
+    let missing = "this search needs a world model: --agent FILE (`graphopt train-world-model` trains one)";
+    let path = path.context(missing)?;
+    let (dreamer, trained_with) = Dreamer::load(path, device)?;
+    tell_of_other_rules(&path.display().to_string(), &trained_with, library);
+    Ok(dreamer)
+}
+
+fn tell_of_other_rules(name: &str, trained_with: &str, library: &str) {
+    if trained_with != library {
         terminal::warning(&format!("{name} was trained with other rules; it reads these, and may know them less well"));
     }
-    Ok(agent)
 }
 
 /// A search by an agent.

@@ -21,6 +21,7 @@ mod profile;
 mod report;
 mod terminal;
 mod train_agent;
+mod train_world_model;
 mod units;
 mod verify;
 
@@ -66,6 +67,7 @@ enum Command {
     VerifySubstitutions(verify::VerifySubstitutions),
     GenSubstitutions(generate::GenSubstitutions),
     TrainAgent(train_agent::TrainAgent),
+    TrainWorldModel(train_world_model::TrainWorldModel),
     Evaluate(evaluate::Evaluate),
 }
 
@@ -99,6 +101,7 @@ fn run() -> u8 {
         Command::VerifySubstitutions(command) => command.run(),
         Command::GenSubstitutions(command) => command.run(),
         Command::TrainAgent(command) => command.run(),
+        Command::TrainWorldModel(command) => command.run(),
         Command::Evaluate(command) => command.run(),
     };
     match answer {

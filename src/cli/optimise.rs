@@ -14,6 +14,7 @@ use crate::cost::{self, CostModel, DeviceProfile, Measured, Roofline};
 use crate::formats::{self, Imported, model::Format};
 use crate::rewrite::RuleSet;
 use crate::rl::decode::{BEAM_WIDTH, Decoding};
+use crate::rl::dream::waking::search::DreamSearch;
 use crate::search::{
     Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Portfolio, Progress, Search, Settings, StopReason,
 };
@@ -42,7 +43,8 @@ pub struct Optimise {
     /// How to search.
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Method::Portfolio)]
     search: Method,
-    /// The agent of a search that has one, as `train-agent` writes it (agent.safetensors) [default: the built-in one].
+    /// The agent of a search that has one, as `train-agent` (default: the built-in one) or `train-world-model` writes it
+    /// (agent.safetensors).
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
     /// Where the costs that the search goes by come from.
@@ -97,6 +99,8 @@ enum Method {
     PpoBeam,
     /// Best-first search guided by the agent's policy and value.
     Guided,
+    /// A controller that was trained in the dream of a world model.
+    Dream,
 }
 
 /// A source of costs.
@@ -136,6 +140,7 @@ impl Optimise {
             Method::PpoGreedy => self.with_agent(Decoding::Greedy, &rules, device)?,
             Method::PpoBeam => self.with_agent(Decoding::Beam { width: BEAM_WIDTH }, &rules, device)?,
             Method::Guided => self.with_agent(Decoding::Guided, &rules, device)?,
+            Method::Dream => self.with_dreamer(&rules, device)?,
         };
         let settings = Settings {
             search: search.as_ref(),
@@ -176,6 +181,12 @@ impl Optimise {
     /// A search by the agent of `--agent`, or the built-in one.
     fn with_agent(&self, decoding: Decoding, rules: &RuleSet, device: tch::Device) -> anyhow::Result<Box<dyn Search>> {
         Ok(Box::new(agents::search(self.agent.as_deref(), &rules.digest(), decoding, self.seed, device)?))
+    }
+
+    /// A search by the world model and the controller of `--agent`.
+    fn with_dreamer(&self, rules: &RuleSet, device: tch::Device) -> anyhow::Result<Box<dyn Search>> {
+        let dreamer = agents::dreamer(self.agent.as_deref(), &rules.digest(), device)?;
+        Ok(Box::new(DreamSearch::new(dreamer, self.seed)))
     }
 
     /// That the output is none of the files that hold the input's tensors.

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod checkpoint;
 pub mod curves;
 pub mod decode;
+pub mod dream;
 pub mod env;
 pub mod features;
 pub mod latency;

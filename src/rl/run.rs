@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, CHECKPOINT_FORMAT, CheckpointError, Opened, VERSION, to_json};
@@ -117,16 +118,7 @@ impl Run {
         };
         let checkpoints = folder.join("checkpoint");
         fs::create_dir_all(&checkpoints).map_err(io(&checkpoints))?;
-        let path = folder.join("config.json");
-        if path.exists() {
-            let there = read_config(&path)?;
-            if let Some(field) = difference(&there, config) {
-                return Err(RunError::Other { path: folder.to_owned(), field });
-            }
-        } else {
-            let text = serde_json::to_string_pretty(config).expect("settings are plain data");
-            write_atomically(&path, |out| writeln!(out, "{text}")).map_err(io(&path))?;
-        }
+        keep_config(folder, config)?;
         let checkpoint = checkpoint_path(folder);
         let goes_on = checkpoint.exists();
         if goes_on {
@@ -178,24 +170,35 @@ impl RunConfig {
     }
 }
 
-fn checkpoint_path(folder: &Path) -> PathBuf {
+/// Where a run's checkpoint is.
+pub(super) fn checkpoint_path(folder: &Path) -> PathBuf {
     folder.join("checkpoint").join("training.safetensors")
 }
 
-fn read_config(path: &Path) -> Result<RunConfig, RunError> {
-    let fault = |problem: String| RunError::Config { path: path.to_owned(), problem };
-    let text = fs::read_to_string(path).map_err(|source| RunError::Io { path: path.to_owned(), source })?;
-    serde_json::from_str(&text).map_err(|e| fault(e.to_string()))
-}
-
-/// The first setting in which two runs differ, as text. The version of the program may differ.
-fn difference(there: &RunConfig, here: &RunConfig) -> Option<String> {
-    let value = |config: &RunConfig| {
-        serde_json::to_value(RunConfig { program: String::new(), ..config.clone() }).expect("settings are plain data")
+/// Writes the settings of a run that begins, or compares them with those of the run that is there. The version of the program
+/// may differ.
+pub(super) fn keep_config<C: Serialize + DeserializeOwned>(folder: &Path, config: &C) -> Result<(), RunError> {
+    let path = folder.join("config.json");
+    let io = |source| RunError::Io { path: path.clone(), source };
+    if !path.exists() {
+        let text = serde_json::to_string_pretty(config).expect("settings are plain data");
+        return write_atomically(&path, |out| writeln!(out, "{text}")).map_err(io);
+    }
+    let text = fs::read_to_string(&path).map_err(io)?;
+    let there: C =
+        serde_json::from_str(&text).map_err(|e| RunError::Config { path: path.clone(), problem: e.to_string() })?;
+    let value = |config: &C| {
+        let mut value = serde_json::to_value(config).expect("settings are plain data");
+        value.as_object_mut().map(|settings| settings.shift_remove("program"));
+        value
     };
-    first_difference("", &value(there), &value(here))
+    match first_difference("", &value(&there), &value(config)) {
+        Some(field) => Err(RunError::Other { path: folder.to_owned(), field }),
+        None => Ok(()),
+    }
 }
 
+/// The first setting in which two runs differ, as text.
 fn first_difference(path: &str, there: &serde_json::Value, here: &serde_json::Value) -> Option<String> {
     match (there, here) {
         (serde_json::Value::Object(a), serde_json::Value::Object(b)) => a.iter().find_map(|(key, value)| {

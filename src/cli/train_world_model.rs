@@ -1,0 +1,349 @@
+//! `graphopt train-world-model`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::args::{DeviceArgs, DimArgs, RuleArgs};
+use super::{Answer, args, interrupt, terminal, units};
+use crate::cost::{DeviceProfile, Roofline};
+use crate::rl::agent::Agent;
+use crate::rl::dream::config::{FitConfig, ModelConfig, PracticeConfig};
+use crate::rl::dream::waking::agent::{Dreamer, DreamerConfig};
+use crate::rl::dream::waking::learner::{LearnConfig, Learner, Phase, Worth};
+use crate::rl::dream::waking::pretrain::{encoder_of, pretrained};
+use crate::rl::dream::waking::run::{DreamRun, DreamRunConfig};
+use crate::rl::env::Task;
+use crate::rl::net::encoder::EncoderConfig;
+use crate::rl::run::FORMAT;
+use crate::rl::trainer::Subject;
+use crate::runtime;
+use crate::search::{Budget, Portfolio, Problem, Search};
+use crate::zoo;
+
+/// Learns a model of rewriting, trains a controller in its dream, and plays it for real.
+///
+/// Round after round: episodes are played on the given models, a world model is fitted to them, a
+/// controller is trained in what it imagines (no graph is touched there), and the controller plays, from
+/// which the next round learns. Everything goes to the folder --out: the settings (config.json), the
+/// numbers of every unit of work (metrics.jsonl, and the same for TensorBoard), the episodes (data/), a
+/// checkpoint, and agent.safetensors, which `optimise --search dream --agent` takes. Run again with the
+/// same settings it goes on from its checkpoint; Ctrl-C saves one.
+#[derive(Args, Debug)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
+Example:
+  graphopt train-world-model inception_pair --out runs/dream --preset cpu"
+)]
+pub struct TrainWorldModel {
+    /// Models to learn on: .onnx or .json files, or names of built-in models (default: all built-in ones).
+    #[arg(value_name = "MODEL")]
+    models: Vec<PathBuf>,
+    /// Folder of the run.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// A set of settings: debug ends within seconds and learns little, cpu is for a few cores, h200 for a large GPU.
+    #[arg(long, value_enum, default_value_t = Preset::Cpu)]
+    preset: Preset,
+    /// Takes the encoder of this agent, as `train-agent` writes it (default: one that is trained to reconstruct graphs).
+    #[arg(long, value_name = "FILE")]
+    encoder_from: Option<PathBuf>,
+    /// Times round the loop.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+    /// Episodes of each player on each model in a round.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    episodes: Option<u32>,
+    /// Actions of an episode at most.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    horizon: Option<u32>,
+    /// Updates of the graph auto-encoder before the first round.
+    #[arg(long, value_name = "N")]
+    pretrain_updates: Option<usize>,
+    /// Times that each round goes through the episodes.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    epochs: Option<u32>,
+    /// Gaussians of the mixture that predicts the next state; 0 for a deterministic prediction.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(0..=64))]
+    components: Option<u32>,
+    /// Width of the LSTM.
+    #[arg(long, value_name = "N")]
+    hidden: Option<usize>,
+    /// Predicts changes in the units of the states instead of their own.
+    #[arg(long)]
+    plain_deltas: bool,
+    /// Goes on with the first round's episodes in later rounds.
+    #[arg(long)]
+    no_aggregation: bool,
+    /// Generations of controllers in a round.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    generations: Option<u32>,
+    /// Temperature of the dream: 0 takes what is likeliest.
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    temperature: Option<f64>,
+    /// The first controller knows nothing, instead of taking what gains most at once.
+    #[arg(long)]
+    cold_start: bool,
+    #[command(flatten)]
+    dims: DimArgs,
+    #[command(flatten)]
+    rules: RuleArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Seed of everything random.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Prints one JSON document on stdout instead of the table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A set of settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Preset {
+    /// Ends within seconds.
+    Debug,
+    /// For a few cores.
+    Cpu,
+    /// For a large GPU.
+    H200,
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| (0.0..=100.0).contains(n));
+    number.ok_or_else(|| "expected a number from 0 to 100".to_owned())
+}
+
+/// Rank of the controller: with it and the default width of the LSTM, a controller has 699 parameters.
+const RANK: usize = 2;
+/// How often a checkpoint is written.
+const SAVE_EVERY_SECONDS: u64 = 60;
+
+impl TrainWorldModel {
+    /// Runs the command.
+    pub fn run(&self) -> anyhow::Result<Answer> {
+        let device = self.device.resolve()?;
+        if self.device.threads.is_none() {
+            // Most tensors are small: a second thread of libtorch mostly waits.
+            runtime::set_threads(1);
+        }
+        let agent = match &self.encoder_from {
+            Some(path) => Some(Agent::load(path, device)?.0),
+            None => None,
+        };
+        let config = self.config(agent.as_ref());
+        let mut dreamer = Dreamer::new(config.dreamer, device, config.seed).map_err(anyhow::Error::msg)?;
+        let rules = Arc::new(self.rules.compile()?);
+        let model = Roofline::new(DeviceProfile::cpu());
+        let subjects = self.subjects(&rules, &model)?;
+        let run_config = DreamRunConfig {
+            format: FORMAT.to_owned(),
+            version: 1,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            library: rules.digest(),
+            device: runtime::device_name(device),
+            models: subjects.iter().map(|s| s.name.clone()).collect(),
+            encoder_from: self.encoder_from.as_ref().map(|path| path.display().to_string()),
+            learn: config,
+        };
+        let goes_on = DreamRun::is_there(&self.out);
+        match &agent {
+            Some(agent) => dreamer.view.adopt(&encoder_of(agent)),
+            None if config.pretrain_updates > 0 && !goes_on => {
+                let bar = terminal::bar(config.pretrain_updates as u64);
+                dreamer = pretrained(&config, &subjects, dreamer, &mut |update, result| {
+                    bar.set_position(update as u64 + 1);
+                    bar.set_message(format!("pre-training: operators {:.0} %", 100.0 * result.operators_right));
+                })?;
+                bar.finish_and_clear();
+            }
+            None => {}
+        }
+        let mut learner = Learner::new(config, subjects, dreamer);
+        let mut run = DreamRun::open(&self.out, &run_config, &mut learner)?;
+        if goes_on {
+            terminal::note(&format!(
+                "going on with the run in {} behind {} units of work",
+                self.out.display(),
+                learner.state().units
+            ));
+        }
+        interrupt::install_saying("stopping: the run is saved after this unit of work (Ctrl-C again ends at once)");
+        self.learn(&mut learner, &mut run, &run_config)?;
+        self.show(&mut learner)?;
+        Ok(Answer::Done)
+    }
+
+    fn subjects<'a>(
+        &self,
+        rules: &Arc<crate::rewrite::RuleSet>,
+        model: &'a Roofline,
+    ) -> anyhow::Result<Vec<Subject<'a>>> {
+        let models: Vec<PathBuf> = match self.models.is_empty() {
+            true => zoo::ENTRIES.iter().map(|entry| PathBuf::from(entry.name)).collect(),
+            false => self.models.clone(),
+        };
+        let bar = terminal::bar(models.len() as u64);
+        let mut subjects = Vec::new();
+        for path in &models {
+            bar.set_message(format!("preparing {}", path.display()));
+            let graph = args::open(path, &self.dims)?.graph;
+            let task = Arc::new(Task::new(&graph, rules.clone(), model));
+            if task.start_us() <= 0.0 {
+                anyhow::bail!("{}: there is nothing to make cheaper: its estimated time is 0", path.display());
+            }
+            let budget = Budget::default();
+            let problem = Problem { graph: task.graph(), rules, model, budget: &budget };
+            let known_us = Portfolio::default().run(&problem, &mut |_| true).1.best_us;
+            subjects.push(Subject { name: path.display().to_string(), task, known_us });
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(subjects)
+    }
+
+    fn learn(&self, learner: &mut Learner<'_>, run: &mut DreamRun, config: &DreamRunConfig) -> anyhow::Result<()> {
+        let bar = terminal::spinner();
+        let mut saved = std::time::Instant::now();
+        while !learner.is_done() && !interrupt::asked() {
+            bar.set_message(doing(learner));
+            let unit = learner.advance();
+            run.record(learner, &unit).context("the run's folder")?;
+            if saved.elapsed().as_secs() >= SAVE_EVERY_SECONDS {
+                run.save(learner, config)?;
+                saved = std::time::Instant::now();
+            }
+        }
+        bar.finish_and_clear();
+        run.save(learner, config)?;
+        if !learner.is_done() {
+            let round = learner.state().round + 1;
+            terminal::note(&format!("stopped in round {round}; the same command goes on from there"));
+        }
+        Ok(())
+    }
+
+    fn show(&self, learner: &mut Learner<'_>) -> anyhow::Result<()> {
+        // A run that was stopped before it had played has nothing to be judged by.
+        let worth = if learner.is_done() { learner.worth() } else { Vec::new() };
+        let scale = learner.config().dreamer.reward_scale;
+        let state = learner.state();
+        let start = |at: usize| learner.subjects()[at].task.start_us();
+        let time = |at: usize, gain: f64| start(at) * (-gain / scale).exp();
+        let dash = "-".to_owned();
+        if self.json {
+            let row = |(at, subject): (usize, &Subject<'_>)| {
+                let worth = worth.get(at).map(|w: &Worth| {
+                    json!({
+                        "true_candidates": w.candidates / scale, "true_slots": w.slots / scale,
+                        "predicted_slots": w.dreamt / scale,
+                    })
+                });
+                json!({
+                    "model": subject.name, "start_us": start(at), "search_us": subject.known_us,
+                    "best_us": state.best_us[at], "return": worth,
+                })
+            };
+            let rows: Vec<_> = learner.subjects().iter().enumerate().map(row).collect();
+            return terminal::print_json(&json!({
+                "out": self.out, "units": state.units, "rounds": state.round, "real_steps": state.real_steps,
+                "dream_steps": state.dream_steps, "model_parameters": learner.model().parameters.count(),
+                "controller_parameters": state.cma.mean.len(), "models": rows,
+            }));
+        }
+        let rows = learner.subjects().iter().enumerate().map(|(at, subject)| {
+            let of =
+                |gain: &dyn Fn(&Worth) -> f64| worth.get(at).map_or(dash.clone(), |w| units::time(time(at, gain(w))));
+            vec![
+                subject.name.clone(),
+                units::time(start(at)),
+                units::time(subject.known_us),
+                units::time(state.best_us[at]),
+                of(&|w| w.slots),
+                of(&|w| w.candidates),
+                of(&|w| w.dreamt),
+            ]
+        });
+        let header = ["model", ">start", ">search", ">best met", ">controller", ">without slots", ">in its dream"];
+        terminal::print(&terminal::table(&header, rows))?;
+        terminal::note(&format!("wrote {}", self.out.join("agent.safetensors").display()));
+        Ok(())
+    }
+
+    fn config(&self, agent: Option<&Agent>) -> LearnConfig {
+        let small = EncoderConfig { width: 16, rounds: 2, ..EncoderConfig::default() };
+        let (encoder, horizon, mut model, mut fit, mut practice, rounds, episodes, pretrain) = match self.preset {
+            Preset::Debug => (
+                small,
+                12,
+                ModelConfig { hidden: 32, components: 2, slot_width: 32, births: 4, ..ModelConfig::default() },
+                FitConfig { epochs: 3, batch: 8, ..FitConfig::default() },
+                PracticeConfig { population: 8, dreams: 2, generations: 4, ..PracticeConfig::default() },
+                2,
+                8,
+                10,
+            ),
+            Preset::Cpu => (
+                EncoderConfig::default(),
+                32,
+                ModelConfig::default(),
+                FitConfig::default(),
+                PracticeConfig::default(),
+                4,
+                64,
+                200,
+            ),
+            Preset::H200 => (
+                EncoderConfig { width: 128, ..EncoderConfig::default() },
+                64,
+                ModelConfig { slot_width: 256, ..ModelConfig::default() },
+                FitConfig { epochs: 60, batch: 128, ..FitConfig::default() },
+                PracticeConfig { population: 128, dreams: 32, generations: 300, ..PracticeConfig::default() },
+                8,
+                512,
+                1000,
+            ),
+        };
+        let (encoder, horizon) = agent.map_or((encoder, horizon), |a| (a.config.encoder, a.config.horizon));
+        model.components = self.components.map_or(model.components, |k| k as usize);
+        model.hidden = self.hidden.unwrap_or(model.hidden);
+        model.normalise_deltas = !self.plain_deltas;
+        fit.epochs = self.epochs.map_or(fit.epochs, |n| n as usize);
+        practice.generations = self.generations.map_or(practice.generations, |n| n as usize);
+        practice.temperature = self.temperature.unwrap_or(practice.temperature);
+        practice.warm_start = !self.cold_start;
+        let dreamer = DreamerConfig {
+            encoder,
+            model,
+            rank: RANK,
+            horizon: self.horizon.map_or(horizon, |h| h as usize),
+            reward_scale: agent.map_or(10.0, |a| a.config.reward_scale),
+        };
+        LearnConfig {
+            seed: self.seed,
+            dreamer,
+            pretrain_updates: self.pretrain_updates.unwrap_or(if agent.is_some() { 0 } else { pretrain }),
+            rounds: self.rounds.map_or(rounds, |n| n as usize),
+            episodes: self.episodes.map_or(episodes, |n| n as usize),
+            aggregate: !self.no_aggregation,
+            fit,
+            practice,
+        }
+    }
+}
+
+/// What the loop is about to do.
+fn doing(learner: &Learner<'_>) -> String {
+    let config = learner.config();
+    let what = match learner.state().phase {
+        Phase::Collect { .. } => "playing".to_owned(),
+        Phase::Fit { at } => format!("fitting the model: epoch {} of {}", at + 1, config.fit.epochs),
+        Phase::Practise { at } => format!("dreaming: generation {} of {}", at + 1, config.practice.generations),
+        Phase::Evaluate | Phase::Done => "playing by the controller".to_owned(),
+    };
+    format!("round {} of {}: {what}", (learner.state().round + 1).min(config.rounds), config.rounds)
+}

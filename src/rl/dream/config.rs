@@ -1,0 +1,86 @@
+//! Settings of the world model and of what is done in it.
+
+use serde::{Deserialize, Serialize};
+
+/// What M is made of.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Width of the LSTM.
+    pub hidden: usize,
+    /// Gaussians of the mixture; 0 for a deterministic model, which predicts one change.
+    pub components: usize,
+    /// Width of the network that all slots share.
+    pub slot_width: usize,
+    /// Slots that may come in one step, at most.
+    pub births: usize,
+    /// Whether changes of the whole are predicted in units of their own deviation, or in those of the states.
+    pub normalise_deltas: bool,
+}
+
+impl Default for ModelConfig {
+    fn default() -> ModelConfig {
+        ModelConfig { hidden: 128, components: 5, slot_width: 64, births: 8, normalise_deltas: true }
+    }
+}
+
+impl ModelConfig {
+    /// That a model can be made of it: it may come from a file.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let within = |name: &str, value: usize, least: usize, most: usize| {
+            let fits = (least..=most).contains(&value);
+            if fits { Ok(()) } else { Err(format!("{name} is {value}, and must be from {least} to {most}")) }
+        };
+        within("hidden", self.hidden, 1, 2048)?;
+        within("components", self.components, 0, 64)?;
+        within("slot_width", self.slot_width, 1, 1024)?;
+        within("births", self.births, 1, super::slots::SLOTS)
+    }
+}
+
+/// How M is fitted.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitConfig {
+    /// Times that each round goes through the data.
+    pub epochs: usize,
+    /// Episodes of a minibatch.
+    pub batch: usize,
+    /// Learning rate at the start of a round; it falls to a tenth.
+    pub learning_rate: f64,
+    /// Longest gradient.
+    pub max_grad_norm: f64,
+}
+
+impl Default for FitConfig {
+    fn default() -> FitConfig {
+        FitConfig { epochs: 30, batch: 16, learning_rate: 2e-3, max_grad_norm: 1.0 }
+    }
+}
+
+/// How C is trained.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PracticeConfig {
+    /// Controllers of a generation.
+    pub population: usize,
+    /// Dreams of each controller in a generation.
+    pub dreams: usize,
+    /// Generations of a round.
+    pub generations: usize,
+    /// Deviation of the first generation.
+    pub sigma: f64,
+    /// Temperature of the dream; 0 takes what is likeliest.
+    pub temperature: f64,
+    /// Whether it begins as the controller that takes what earns most at once; else knowing nothing.
+    pub warm_start: bool,
+}
+
+impl Default for PracticeConfig {
+    fn default() -> PracticeConfig {
+        PracticeConfig { population: 32, dreams: 8, generations: 60, sigma: 0.3, temperature: 1.0, warm_start: true }
+    }
+}

@@ -1,0 +1,152 @@
+//! C: a linear form between state and slot, of low rank (after Ha and Schmidhuber 2018, whose controller is linear too). The
+//! same scores slots of dreams and candidates of real graphs.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use super::frame::{RULE, SLOT, WHOLE};
+
+/// A controller has fewer parameters than this.
+pub const MOST_PARAMETERS: usize = 1000;
+
+/// What a controller is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerShape {
+    /// Rank of the form.
+    pub rank: usize,
+    /// Width of M's carry.
+    pub hidden: usize,
+}
+
+/// Where the feature is that says what a candidate would earn at once: the last of a candidate's own.
+const EARNS: usize = RULE + 7;
+
+impl ControllerShape {
+    /// Numbers of a state.
+    pub fn state(&self) -> usize {
+        WHOLE + self.hidden
+    }
+
+    /// Parameters: for each rank a weight for every number of the state, a bias, and a weight for every number of a slot;
+    /// weights of a slot alone; weights and a bias for stopping.
+    pub fn parameters(&self) -> usize {
+        self.rank * (self.state() + 1 + SLOT) + SLOT + self.state() + 1
+    }
+
+    /// That a controller can be made of it.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        match self.parameters() {
+            few if few < MOST_PARAMETERS => Ok(()),
+            many => Err(format!(
+                "a controller of rank {} on a carry of {} numbers has {many} parameters, and must have fewer than \
+                 {MOST_PARAMETERS}",
+                self.rank, self.hidden
+            )),
+        }
+    }
+
+    /// Parameters of the controller that takes what earns most at once, or of one that knows nothing.
+    pub fn first(&self, knows_gains: bool) -> Vec<f64> {
+        let mut parameters = vec![0.0; self.parameters()];
+        if knows_gains {
+            parameters[self.rank * (self.state() + 1 + SLOT) + EARNS] = 2.0;
+        }
+        parameters
+    }
+}
+
+/// `P` controllers.
+#[derive(Debug)]
+pub struct Controllers {
+    /// `[P, Z, r]`, `[P, 1, r]`: the state's side.
+    state: [Tensor; 2],
+    /// `[P, r, SLOT]`: the slot's side.
+    slot: Tensor,
+    /// `[P, 1, SLOT]`: weights of a slot alone.
+    alone: Tensor,
+    /// `[P, Z, 1]`, `[P, 1, 1]`: to stop.
+    stop: [Tensor; 2],
+}
+
+impl Controllers {
+    /// Of these parameters, one list for each.
+    pub fn new(shape: ControllerShape, parameters: &[Vec<f64>], device: Device) -> Controllers {
+        let flat: Vec<f32> = parameters.iter().flatten().map(|p| *p as f32).collect();
+        let (p, z, r, slot) = (parameters.len() as i64, shape.state() as i64, shape.rank as i64, SLOT as i64);
+        let all = Tensor::from_slice(&flat).reshape([p, shape.parameters() as i64]).to_device(device);
+        let mut at = 0;
+        let mut take = |size: [i64; 2]| {
+            let part = all.narrow(1, at, size[0] * size[1]).reshape([p, size[0], size[1]]);
+            at += size[0] * size[1];
+            part
+        };
+        Controllers {
+            state: [take([z, r]), take([1, r])],
+            slot: take([r, slot]),
+            alone: take([1, slot]),
+            stop: [take([z, 1]), take([1, 1])],
+        }
+    }
+
+    /// `[P, n, S + 1]`: scores of the slots `[P, n, S, SLOT]` in states `[P, n, Z]`, and of stopping. What is not `present`
+    /// (`[P, n, S]` bool) has a score far below any other.
+    pub fn scores(&self, state: &Tensor, slots: &Tensor, present: &Tensor) -> Tensor {
+        let size = slots.size();
+        let (p, n, s) = (size[0], size[1], size[2]);
+        assert_eq!(state.size()[..2], [p, n], "as many states as lists of slots");
+        let form = (state.matmul(&self.state[0]) + &self.state[1]).matmul(&self.slot) + &self.alone;
+        let scores = slots.reshape([p * n, s, SLOT as i64]).bmm(&form.reshape([p * n, SLOT as i64, 1]));
+        let scores = scores.reshape([p, n, s]).where_scalarother(present, FAR_BELOW);
+        let stop = state.matmul(&self.stop[0]) + &self.stop[1];
+        Tensor::cat(&[scores, stop], 2)
+    }
+
+    /// `[P, n]` int64: what each does; the number of slots is to stop.
+    pub fn choose(&self, state: &Tensor, slots: &Tensor, present: &Tensor) -> Tensor {
+        self.scores(state, slots, present).argmax(-1, false).to_kind(Kind::Int64)
+    }
+}
+
+/// Below every score, and finite.
+const FAR_BELOW: f64 = -1e9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rl::dream::tests::numbers;
+
+    #[test]
+    fn the_form_by_hand() {
+        let shape = ControllerShape { rank: 1, hidden: 1 };
+        let (z, mut parameters) = (shape.state(), shape.first(false));
+        // State 2 in its first number, 0 in the rest. The rank's side of the state: 3 * 2 + bias 1 = 7.
+        (parameters[0], parameters[z]) = (3.0, 1.0);
+        // The slot's side reads its number 5 by 0.5; its number 6 counts alone by -1; to stop is 0.25 * 2 + 4 = 4.5.
+        parameters[z + 1 + 5] = 0.5;
+        parameters[z + 1 + SLOT + 6] = -1.0;
+        parameters[z + 1 + 2 * SLOT] = 0.25;
+        *parameters.last_mut().unwrap() = 4.0;
+        let mut state = vec![0.0f32; z];
+        state[0] = 2.0;
+        let mut slots = vec![0.0f32; 2 * SLOT];
+        (slots[5], slots[6], slots[SLOT + 5]) = (1.0, 2.0, 9.0);
+        let controllers = Controllers::new(shape, &[parameters], Device::Cpu);
+        let state = Tensor::from_slice(&state).reshape([1, 1, -1]);
+        let slots = Tensor::from_slice(&slots).reshape([1, 1, 2, SLOT as i64]);
+        let present = Tensor::from_slice(&[true, false]).reshape([1, 1, 2]);
+        // 7 * 0.5 * 1 - 2 = 1.5.
+        assert_eq!(numbers(&controllers.scores(&state, &slots, &present)), [1.5, -1e9, 4.5]);
+        assert_eq!(controllers.choose(&state, &slots, &present).int64_value(&[0, 0]), 2);
+    }
+
+    #[test]
+    fn it_stays_small() {
+        assert_eq!(ControllerShape { rank: 2, hidden: 128 }.parameters(), 699);
+        assert!(ControllerShape { rank: 2, hidden: 128 }.check().is_ok());
+        assert!(ControllerShape { rank: 2, hidden: 256 }.check().unwrap_err().contains("fewer than 1000"));
+    }
+}

@@ -1,0 +1,194 @@
+//! Episodes that M imagines, many at a time. There is no graph in them, nor any environment: states, rewards, ends and what may
+//! be done are all predicted.
+
+use tch::{Device, Kind, Tensor};
+
+use super::frame::{Frame, SLOT_FEATURES, WHOLE};
+use super::model::slots::seats_of_births;
+use super::model::{Carry, WorldModel, twohot};
+use super::sequences::{embed, embed_action, one_hot, stack};
+use super::slots::SLOTS;
+use crate::rl::random::Random;
+
+/// States stay within so many deviations of those that were seen, or a long dream may run away.
+const MOST_DEVIATIONS: f64 = 6.0;
+/// Features of slots stay within this: those of real ones lie in about [-4, 4].
+const MOST_FEATURE: f64 = 4.0;
+
+/// `B` dreams that go on side by side.
+#[derive(Debug)]
+pub struct Dream<'m> {
+    model: &'m WorldModel,
+    /// `[R, RULE]`.
+    table: Tensor,
+    /// What was.
+    pub carry: Carry,
+    /// `[B, U]`: the states, standardised.
+    pub z: Tensor,
+    /// `[B, S]` int64: rules of the slots, -1 where empty.
+    pub rules: Tensor,
+    /// `[B, S, SLOT_FEATURES]`.
+    pub features: Tensor,
+    /// `[B]` of 0 and 1: whether it goes on.
+    pub going: Tensor,
+}
+
+/// The number of the action that stops.
+pub const STOP: i64 = SLOTS as i64;
+
+/// Chance in a dream: the temperature, and what is drawn. Each draw is made for `draws` dreams and used for as many times
+/// that as there are, so that controllers that are compared meet the same chance.
+#[derive(Debug)]
+pub struct Chance<'r> {
+    /// 0 takes what is likeliest, and draws nothing.
+    pub temperature: f64,
+    /// Where draws come from.
+    pub random: &'r mut Random,
+    /// Draws that differ; a divisor of the number of dreams.
+    pub draws: i64,
+}
+
+impl Chance<'_> {
+    fn fill(&mut self, size: &[i64], batch: i64, device: Device, mut draw: impl FnMut(&mut Random) -> f64) -> Tensor {
+        let count = self.draws * size.iter().product::<i64>();
+        let values: Vec<f32> = (0..count).map(|_| draw(self.random) as f32).collect();
+        let all = [&[self.draws], size].concat();
+        let repeats = [vec![batch / self.draws], vec![1; size.len()]].concat();
+        Tensor::from_slice(&values).reshape(all).to_device(device).repeat(repeats)
+    }
+}
+
+impl<'m> Dream<'m> {
+    /// Dreams that begin in these states, at the start of an episode. `table` is `[R, RULE]`.
+    pub fn new(model: &'m WorldModel, table: &Tensor, frames: &[&Frame]) -> Dream<'m> {
+        let (whole, rules, features) = stack(frames, model.device());
+        let z = model.standardise(&whole);
+        Dream::from_parts(model, table, model.start(frames.len() as i64), (z, rules, features))
+    }
+
+    /// Dreams that go on from a carry and states: `[B, U]` standardised, `[B, S]` and `[B, S, SLOT_FEATURES]`.
+    pub fn from_parts(
+        model: &'m WorldModel,
+        table: &Tensor,
+        carry: Carry,
+        (z, rules, features): (Tensor, Tensor, Tensor),
+    ) -> Dream<'m> {
+        let going = Tensor::ones([z.size()[0]], (Kind::Float, z.device()));
+        Dream { model, table: table.shallow_clone(), carry, z, rules, features, going }
+    }
+
+    /// The same dreams, at these rows (as often as they occur).
+    pub fn select(&self, rows: &Tensor) -> Dream<'m> {
+        let pick = |x: &Tensor| x.index_select(0, rows);
+        Dream {
+            model: self.model,
+            table: self.table.shallow_clone(),
+            carry: self.carry.select(rows),
+            z: pick(&self.z),
+            rules: pick(&self.rules),
+            features: pick(&self.features),
+            going: pick(&self.going),
+        }
+    }
+
+    /// Number of dreams.
+    pub fn len(&self) -> i64 {
+        self.z.size()[0]
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `[B, S, SLOT]`: what may be done, as networks read it.
+    pub fn slots(&self) -> Tensor {
+        embed(&self.rules, &self.features, &self.table)
+    }
+
+    /// `[B, S]` bool: what may be done.
+    pub fn present(&self) -> Tensor {
+        self.rules.ge(0)
+    }
+
+    /// `[B, U + H]`: what a controller reads of the states.
+    pub fn state(&self) -> Tensor {
+        Tensor::cat(&[&self.z, &self.carry.h], 1)
+    }
+
+    /// `[B]`: the return that M expects from here.
+    pub fn value(&self) -> Tensor {
+        twohot::decode(&self.model.value(&self.carry.h, &self.z)) * &self.going
+    }
+
+    /// Takes an action in each: `[B]` int64, a slot or [`STOP`]. Gives the rewards `[B]`; where it is over, 0.
+    pub fn step(&mut self, action: &Tensor, chance: &mut Chance<'_>) -> Tensor {
+        let chosen = action.clamp_max(SLOTS as i64 - 1).unsqueeze(1);
+        let stops = action.eq(STOP);
+        let rule = self.rules.gather(1, &chosen, false).squeeze_dim(1);
+        // To stop, and what cannot be done, is to stop.
+        let stops = stops.logical_or(&rule.lt(0));
+        let rows = chosen.unsqueeze(2).expand([-1, 1, SLOT_FEATURES as i64], false);
+        let features = self.features.gather(1, &rows, false).squeeze_dim(1);
+        let rule = rule.where_scalarother(&stops.logical_not(), -1);
+        let slot = action.where_scalarother(&stops.logical_not(), -1);
+        self.step_by(&embed_action(&rule, &features, &self.table), &slot, chance)
+    }
+
+    /// The same for actions as M reads them, `[B, A]`, with the slots that they stand for, `[B]` int64 (-1: none).
+    pub fn step_by(&mut self, action: &Tensor, slot: &Tensor, chance: &mut Chance<'_>) -> Tensor {
+        let (carry, trunk) = self.model.step(&self.carry, &self.z, action);
+        let reward = twohot::decode(&self.model.reward(&trunk)) * &self.going;
+        let stops = action.select(1, action.size()[1] - 1);
+        let goes_on = self.model.goes_on(&trunk).gt(0.0).to_kind(Kind::Float) * (1.0 - stops);
+
+        let (b, device) = (self.len(), self.z.device());
+        let change = self.model.change(&trunk);
+        let change = if chance.temperature == 0.0 {
+            change.mode()
+        } else {
+            let uniform = chance.fill(&[], b, device, Random::unit);
+            let normal = chance.fill(&[WHOLE as i64], b, device, Random::normal);
+            change.sample(chance.temperature, &uniform, &normal)
+        };
+        self.z = self.model.moved(&self.z, &change).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS);
+        self.next_slots(&trunk, slot, chance);
+        self.carry = carry;
+        self.going = &self.going * goes_on;
+        reward
+    }
+
+    /// Which slots there will be.
+    fn next_slots(&mut self, trunk: &Tensor, slot: &Tensor, chance: &mut Chance<'_>) {
+        let (b, device) = (self.len(), self.z.device());
+        let fates = self.model.slots().forward(trunk, &self.slots(), &one_hot(slot));
+        let births = self.model.births().forward(trunk);
+        let (stays, comes) = if chance.temperature == 0.0 {
+            (fates.stays.gt(0.0), births.comes.gt(0.0))
+        } else {
+            let at = |logits: &Tensor| (logits / chance.temperature).sigmoid();
+            let (stays, comes) = (at(&fates.stays), at(&births.comes));
+            let uniform = chance.fill(&[SLOTS as i64], b, device, Random::unit);
+            // One draw for all: how many come, by the chance that at least so many do.
+            let together = chance.fill(&[], b, device, Random::unit);
+            (stays.gt_tensor(&uniform), comes.gt_tensor(&together.unsqueeze(1)))
+        };
+        let stays = stays.logical_and(&self.present());
+        let born =
+            comes.to_kind(Kind::Int64).cumprod(1, Kind::Int64).sum_dim_intlist([1i64].as_slice(), false, Kind::Int64);
+        let seats = seats_of_births(&stays.logical_not().to_kind(Kind::Int64), &born);
+        let is_born = seats.ge(0);
+        let which = seats.clamp_min(0);
+
+        let [mean, deviation] = &self.model.scales.slot;
+        let born_rules = births.rule.matmul(&self.table.tr()).argmax(-1, false).gather(1, &which, false);
+        let rows = which.unsqueeze(2).expand([-1, -1, SLOT_FEATURES as i64], false);
+        let born_features = (births.features * deviation + mean).gather(1, &rows, false);
+        let changed = &self.features + fates.change * &self.model.scales.slot_delta;
+        let there = stays.logical_or(&is_born).unsqueeze(2).to_kind(Kind::Float);
+        let features = born_features.where_self(&is_born.unsqueeze(2), &changed);
+        self.features = features.clamp(-MOST_FEATURE, MOST_FEATURE) * there;
+        let kept = self.rules.where_scalarother(&stays, -1);
+        self.rules = born_rules.where_self(&is_born, &kept);
+    }
+}

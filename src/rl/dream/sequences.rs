@@ -1,0 +1,155 @@
+//! Episodes side by side as tensors, with a mask over what is behind their ends.
+
+use tch::{Device, Kind, Tensor};
+
+use super::data::Trajectory;
+use super::frame::{ACTION, Deed, EMPTY, Frame, RULE, SLOT, SLOT_FEATURES, WHOLE};
+use super::slots::SLOTS;
+
+/// `N` episodes of at most `T` actions. What lies behind an episode's end is 0 (empty, for rules).
+#[derive(Debug)]
+pub struct Sequences {
+    /// `[N, T + 1, U]`.
+    pub whole: Tensor,
+    /// `[N, T + 1, S]` int64: rules of the slots, -1 where empty.
+    pub rules: Tensor,
+    /// `[N, T + 1, S, SLOT_FEATURES]`.
+    pub features: Tensor,
+    /// `[N, T + 1, S]` bool: the holder sat here one step ago.
+    pub kept: Tensor,
+    /// `[N, T]` int64: rule of the action, -1 to stop.
+    pub action_rule: Tensor,
+    /// `[N, T, SLOT_FEATURES]`.
+    pub action_features: Tensor,
+    /// `[N, T]` int64: the slot that was chosen, -1 for none.
+    pub chosen: Tensor,
+    /// `[N, T]`.
+    pub reward: Tensor,
+    /// `[N, T + 1]`: `log(initial / cost)`, scaled.
+    pub cost: Tensor,
+    /// `[N, T + 1]`: rewards from each state on.
+    pub returns: Tensor,
+    /// `[N, T]`: 1 where the episode goes on behind the action.
+    pub goes_on: Tensor,
+    /// `[N, T]`: 1 where there is an action.
+    pub mask: Tensor,
+}
+
+/// Frames side by side: `[F, U]`, `[F, S]` int64, `[F, S, SLOT_FEATURES]`.
+pub fn stack(frames: &[&Frame], device: Device) -> (Tensor, Tensor, Tensor) {
+    let table = |values: Vec<f32>, size: &[i64]| Tensor::from_slice(&values).reshape(size).to_device(device);
+    let (f, s) = (frames.len() as i64, SLOTS as i64);
+    let rules: Vec<i64> = frames.iter().flat_map(|frame| frame.rules.map(i64::from)).collect();
+    (
+        table(frames.iter().flat_map(|frame| frame.whole.iter().copied()).collect(), &[f, WHOLE as i64]),
+        Tensor::from_slice(&rules).reshape([f, s]).to_device(device),
+        table(frames.iter().flat_map(|frame| frame.features.iter().copied()).collect(), &[f, s, SLOT_FEATURES as i64]),
+    )
+}
+
+/// `[.., SLOT]`: rules `[.., ]` (-1 is nothing, and 0) and features `[.., SLOT_FEATURES]` as networks read them.
+pub fn embed(rules: &Tensor, features: &Tensor, table: &Tensor) -> Tensor {
+    let present = rules.ge(0).unsqueeze(-1).to_kind(Kind::Float);
+    let size = [rules.size().as_slice(), &[RULE as i64]].concat();
+    let rows = table.index_select(0, &rules.clamp_min(0).flatten(0, -1)).reshape(size);
+    Tensor::cat(&[rows, features.shallow_clone()], -1) * present
+}
+
+/// `[.., A]`: actions by rule (-1 is to stop) and features.
+pub fn embed_action(rules: &Tensor, features: &Tensor, table: &Tensor) -> Tensor {
+    let stop = rules.lt(0).unsqueeze(-1).to_kind(Kind::Float);
+    let action = Tensor::cat(&[embed(rules, features, table), stop], -1);
+    debug_assert_eq!(action.size().last(), Some(&(ACTION as i64)));
+    action
+}
+
+impl Sequences {
+    /// Puts episodes side by side.
+    pub fn new(episodes: &[&Trajectory], device: Device) -> Sequences {
+        let n = episodes.len() as i64;
+        let t = episodes.iter().map(|e| e.len()).max().unwrap_or(0).max(1) as i64;
+        let blank = Frame::blank();
+        let frames: Vec<&Frame> =
+            episodes.iter().flat_map(|e| (0..=t as usize).map(|at| e.frames.get(at).unwrap_or(&blank))).collect();
+        let (whole, rules, features) = stack(&frames, device);
+        let kept: Vec<bool> = frames.iter().flat_map(|frame| frame.kept).collect();
+        let zeros = vec![0.0; SLOT_FEATURES];
+        let deed = |e: &Trajectory, at: usize| match e.deeds.get(at) {
+            Some(Deed::Apply { slot, rule, features }) => (slot.map_or(-1, |s| s as i64), *rule, features.clone()),
+            Some(Deed::Stop) | None => (-1, EMPTY, zeros.clone()),
+        };
+        let (mut chosen, mut action_rule, mut action_features) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut reward, mut goes_on, mut mask) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut cost, mut returns) = (Vec::new(), Vec::new());
+        for e in episodes {
+            for at in 0..t as usize {
+                let (slot, rule, features) = deed(e, at);
+                chosen.push(slot);
+                action_rule.push(i64::from(rule));
+                action_features.extend(features);
+                reward.push(e.rewards.get(at).copied().unwrap_or(0.0));
+                goes_on.push(if at + 1 < e.len() { 1.0f32 } else { 0.0 });
+                mask.push(if at < e.len() { 1.0f32 } else { 0.0 });
+            }
+            for at in 0..=t as usize {
+                cost.push(e.costs.get(at).copied().unwrap_or(0.0));
+                returns.push(e.rewards.iter().skip(at).sum::<f32>());
+            }
+        }
+        let table = |values: &[f32], size: &[i64]| Tensor::from_slice(values).reshape(size).to_device(device);
+        let ids = |values: &[i64]| Tensor::from_slice(values).reshape([n, t]).to_device(device);
+        let (s, f) = (SLOTS as i64, SLOT_FEATURES as i64);
+        Sequences {
+            whole: whole.reshape([n, t + 1, WHOLE as i64]),
+            rules: rules.reshape([n, t + 1, s]),
+            features: features.reshape([n, t + 1, s, f]),
+            kept: Tensor::from_slice(&kept).reshape([n, t + 1, s]).to_device(device),
+            action_rule: ids(&action_rule),
+            action_features: table(&action_features, &[n, t, f]),
+            chosen: ids(&chosen),
+            reward: table(&reward, &[n, t]),
+            cost: table(&cost, &[n, t + 1]),
+            returns: table(&returns, &[n, t + 1]),
+            goes_on: table(&goes_on, &[n, t]),
+            mask: table(&mask, &[n, t]),
+        }
+    }
+
+    /// Number of actions at most.
+    pub fn length(&self) -> i64 {
+        self.mask.size()[1]
+    }
+
+    /// `[N, T + 1, S]` bool: where there is a slot.
+    pub fn present(&self) -> Tensor {
+        self.rules.ge(0)
+    }
+
+    /// `[N, T]` bool: where an action changed the graph: it is no stop.
+    pub fn moves(&self) -> Tensor {
+        self.mask.gt(0.0).logical_and(&self.action_rule.ge(0))
+    }
+
+    /// `[N, T, A]`: the actions as M reads them.
+    pub fn actions(&self, table: &Tensor) -> Tensor {
+        embed_action(&self.action_rule, &self.action_features, table)
+    }
+
+    /// `[N, T, S]` of 0 and 1: the slot that was chosen.
+    pub fn chosen_slots(&self) -> Tensor {
+        one_hot(&self.chosen)
+    }
+
+    /// `[N, T + 1, S, SLOT]`: the slots as networks read them.
+    pub fn slots(&self, table: &Tensor) -> Tensor {
+        let slots = embed(&self.rules, &self.features, table);
+        debug_assert_eq!(slots.size().last(), Some(&(SLOT as i64)));
+        slots
+    }
+}
+
+/// `[.., S]` of 0 and 1 by numbers `[..]`; none for -1.
+pub fn one_hot(chosen: &Tensor) -> Tensor {
+    let seats = Tensor::arange(SLOTS as i64, (Kind::Int64, chosen.device()));
+    chosen.unsqueeze(-1).eq_tensor(&seats).to_kind(Kind::Float)
+}

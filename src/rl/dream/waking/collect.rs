@@ -1,0 +1,154 @@
+//! Real episodes to learn from.
+
+use std::sync::Arc;
+
+use super::pilot::{Mind, Pilot};
+use super::play::{Eye, Pick, Playing, Scene, play};
+use crate::rl::dream::data::{Player, Trajectory};
+use crate::rl::env::Task;
+use crate::rl::random::Random;
+
+/// Where and how episodes are played.
+#[derive(Clone, Copy)]
+pub struct Ground<'t, 'a> {
+    /// The task.
+    pub task: &'t Arc<Task<'a>>,
+    /// Its number.
+    pub root: usize,
+    /// Actions of an episode at most.
+    pub horizon: usize,
+    /// Rewards are multiplied by it.
+    pub reward_scale: f64,
+}
+
+/// Episodes side by side.
+const TOGETHER: usize = 16;
+/// One in so many random actions is to stop.
+const STOPS: usize = 50;
+/// One in so many is any candidate, also one that has no slot.
+const ANY: usize = 8;
+/// One in so many actions of a player that knows what it wants is random.
+const STRAYS: usize = 8;
+
+impl Ground<'_, '_> {
+    fn begin<'a>(ground: &Ground<'_, 'a>, player: Player) -> Playing<'a> {
+        Playing::new(ground.task, ground.root, player, ground.horizon, ground.reward_scale)
+    }
+}
+
+fn at_random(scene: &Scene, random: &mut Random) -> Pick {
+    if random.below(STOPS) == 0 {
+        return Pick::Stop;
+    }
+    if random.below(ANY) == 0 && !scene.digest.distinct.is_empty() {
+        return Pick::Distinct(random.below(scene.digest.distinct.len()) as u32);
+    }
+    scene.any_slot(random).map_or(Pick::Stop, Pick::Slot)
+}
+
+/// What gains most at once; at random where nothing gains.
+fn greedily(scene: &Scene, random: &mut Random) -> Pick {
+    let change = |d: u32| scene.digest.distinct[d as usize].features[0];
+    let best = (0..scene.digest.distinct.len() as u32).min_by(|a, b| change(*a).total_cmp(&change(*b)));
+    match best {
+        Some(best) if change(best) < 0.0 => Pick::Distinct(best),
+        _ => at_random(scene, random),
+    }
+}
+
+/// Plays episodes by chance, greedily, or by leaving the paths of `earlier` episodes somewhere.
+pub fn collect<'a>(
+    eye: &mut Eye,
+    ground: &Ground<'_, 'a>,
+    player: Player,
+    earlier: &[Vec<Option<u32>>],
+    episodes: usize,
+    random: &mut Random,
+) -> Vec<Trajectory> {
+    eye.forget(ground.task);
+    let mut all = Vec::with_capacity(episodes);
+    while all.len() < episodes {
+        let count = TOGETHER.min(episodes - all.len());
+        let paths: Vec<&[Option<u32>]> = (0..count)
+            .map(|_| match (player, earlier.len()) {
+                (Player::Backtracking, 1..) => {
+                    let path = &earlier[random.below(earlier.len())];
+                    &path[..random.below(path.len().max(1))]
+                }
+                _ => &[],
+            })
+            .collect();
+        let playing = (0..count).map(|_| Ground::begin(ground, player)).collect();
+        all.extend(play(eye, playing, &mut |at, scene, step| {
+            if let Some(Some(site)) = paths[at].get(step) {
+                let with = |d: &crate::rl::net::digest::Distinct| d.sites.contains(site);
+                let distinct = scene.digest.distinct.iter().position(with).expect("a path of the same task");
+                let (_, deed) = scene.act(Pick::Distinct(distinct as u32), random);
+                return (Some(*site), deed);
+            }
+            let strays = random.below(STRAYS) == 0;
+            let pick = match player {
+                Player::Greedy if !strays => greedily(scene, random),
+                _ => at_random(scene, random),
+            };
+            scene.act(pick, random)
+        }));
+    }
+    all
+}
+
+/// What a controller may choose among.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sight {
+    /// The slots.
+    Slots,
+    /// All candidates.
+    Candidates,
+}
+
+/// What a pilot does in a state.
+pub fn pilot_pick(pilot: &Pilot<'_>, scene: &Scene, sight: Sight) -> Pick {
+    let best = |scores: &[f32]| {
+        let by = |a: &usize, b: &usize| scores[*a].total_cmp(&scores[*b]).then(b.cmp(a));
+        (0..scores.len()).max_by(by).expect("stopping has a score")
+    };
+    match sight {
+        Sight::Slots => {
+            let scores = pilot.scores(&scene.frame.whole, &scene.frame.rules, &scene.frame.features);
+            let best = best(&scores);
+            if best + 1 == scores.len() { Pick::Stop } else { Pick::Slot(best) }
+        }
+        Sight::Candidates => {
+            let count = scene.digest.distinct.len() as u32;
+            let rules: Vec<i32> = (0..count).map(|d| scene.rule_of(d) as i32).collect();
+            let best = best(&pilot.scores(&scene.look.whole, &rules, &scene.look.candidates));
+            if best + 1 == rules.len() + 1 { Pick::Stop } else { Pick::Distinct(best as u32) }
+        }
+    }
+}
+
+/// Plays episodes by a controller; `strays` of its actions are random (as a share).
+pub fn collect_by<'a>(
+    eye: &mut Eye,
+    ground: &Ground<'_, 'a>,
+    mind: Mind<'_>,
+    (sight, strays): (Sight, f64),
+    episodes: usize,
+    random: &mut Random,
+) -> Vec<Trajectory> {
+    eye.forget(ground.task);
+    let mut all = Vec::with_capacity(episodes);
+    while all.len() < episodes {
+        let count = TOGETHER.min(episodes - all.len());
+        let mut pilots: Vec<Pilot<'_>> = (0..count).map(|_| Pilot::new(mind)).collect();
+        let playing = (0..count).map(|_| Ground::begin(ground, Player::Controller)).collect();
+        all.extend(play(eye, playing, &mut |at, scene, _| {
+            let stray = strays > 0.0 && random.unit() < strays;
+            let pick = if stray { at_random(scene, random) } else { pilot_pick(&pilots[at], scene, sight) };
+            let (action, deed) = scene.act(pick, random);
+            pilots[at].advance(&scene.frame.whole, &deed);
+            (action, deed)
+        }));
+    }
+    all
+}

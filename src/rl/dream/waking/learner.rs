@@ -1,0 +1,468 @@
+//! The loop of learning in dreams: play for real, fit M, train C in the dream, look at what it is worth, and again with what C
+//! has played (the generic loop of model-based reinforcement learning: interact, then plan).
+//!
+//! Work is cut into units, each of which depends on the seed and the state before it alone, so that a run that was stopped
+//! between two goes on exactly.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::agent::{self, Dreamer, DreamerConfig};
+use super::collect::{Ground, Sight, collect, collect_by};
+use super::pilot::Mind;
+use super::play::Eye;
+use super::shards::{Root, hash_of};
+use crate::graph::splitmix64;
+use crate::rl::dream::cma::SepCma;
+use crate::rl::dream::config::{FitConfig, PracticeConfig};
+use crate::rl::dream::controller::Controllers;
+use crate::rl::dream::data::{Data, Player, Trajectory};
+use crate::rl::dream::fit::{Fit, rule_table};
+use crate::rl::dream::frame::Frame;
+use crate::rl::dream::model::WorldModel;
+use crate::rl::dream::practice::Practice;
+use crate::rl::dream::quality::{self, Quality, effective_rank};
+use crate::rl::dream::sequences::Sequences;
+use crate::rl::env::Task;
+use crate::rl::metrics::Metrics;
+use crate::rl::random::Random;
+use crate::rl::trainer::Subject;
+
+/// Settings of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LearnConfig {
+    /// Everything random is drawn from it.
+    pub seed: u64,
+    /// V, M and C.
+    pub dreamer: DreamerConfig,
+    /// Updates of the graph auto-encoder that V's encoder is trained by; 0 leaves it random.
+    pub pretrain_updates: usize,
+    /// Times round the loop.
+    pub rounds: usize,
+    /// Episodes of each player on each graph in a round.
+    pub episodes: usize,
+    /// Whether later rounds add what the controller plays; else they go on with the episodes of the first.
+    pub aggregate: bool,
+    /// How M is fitted.
+    pub fit: FitConfig,
+    /// How C is trained.
+    pub practice: PracticeConfig,
+}
+
+/// What is done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Play: part number `at`, a player on a graph.
+    Collect {
+        /// Which.
+        at: usize,
+    },
+    /// Fit M: epoch `at`.
+    Fit {
+        /// Which.
+        at: usize,
+    },
+    /// Train C: generation `at`.
+    Practise {
+        /// Which.
+        at: usize,
+    },
+    /// Play by C on all graphs.
+    Evaluate,
+    /// Nothing.
+    Done,
+}
+
+/// The state between two units, without the tensors and the episodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LearnState {
+    /// Times round the loop so far.
+    pub round: usize,
+    /// What is done next.
+    pub phase: Phase,
+    /// Units so far.
+    pub units: u64,
+    /// Real steps so far.
+    pub real_steps: u64,
+    /// Dreamt steps so far.
+    pub dream_steps: u64,
+    /// Steps of Adam.
+    pub adam_steps: u64,
+    /// Where the training of C is.
+    pub cma: SepCma,
+    /// Least estimated time that was met of each graph, in microseconds.
+    pub best_us: Vec<f64>,
+    /// Shards written.
+    pub shards: usize,
+}
+
+/// What a unit did.
+#[derive(Debug)]
+pub struct Unit {
+    /// The numbers, by key.
+    pub metrics: Metrics,
+    /// Episodes that were played: to be written as a shard.
+    pub episodes: Option<Vec<Trajectory>>,
+}
+
+/// What a controller is worth on a graph, in three ways: returns, scaled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Worth {
+    /// Played for real, choosing among all candidates.
+    pub candidates: f64,
+    /// Played for real, choosing among the slots.
+    pub slots: f64,
+    /// Dreamt.
+    pub dreamt: f64,
+}
+
+/// Every so many episodes one is held out, to judge M by.
+pub const HELD_OUT: usize = 8;
+/// Share of the controller's actions that are random when it plays to learn.
+const STRAYS: f64 = 0.15;
+
+/// The loop.
+pub struct Learner<'a> {
+    config: LearnConfig,
+    subjects: Vec<Subject<'a>>,
+    eye: Eye,
+    model: WorldModel,
+    fit: Fit,
+    rules: Tensor,
+    data: Data,
+    state: LearnState,
+}
+
+/// Makes the random numbers of units differ by what they are for.
+const PURPOSES: [u64; 3] = [0x636f_6c6c, 0x6669_7421, 0x6472_6561];
+
+impl<'a> Learner<'a> {
+    /// A loop that begins, with a dreamer that knows nothing but its encoder.
+    pub fn new(config: LearnConfig, subjects: Vec<Subject<'a>>, dreamer: Dreamer) -> Learner<'a> {
+        let Dreamer { view, model, .. } = dreamer;
+        let mut eye = Eye::new(view);
+        let rules = eye.rules(&subjects[0].task);
+        let cma = SepCma::new(
+            config.dreamer.controller().first(config.practice.warm_start),
+            config.practice.sigma,
+            config.practice.population,
+        );
+        let state = LearnState {
+            round: 0,
+            phase: Phase::Collect { at: 0 },
+            units: 0,
+            real_steps: 0,
+            dream_steps: 0,
+            adam_steps: 0,
+            cma,
+            best_us: subjects.iter().map(|s| s.task.start_us()).collect(),
+            shards: 0,
+        };
+        let fit = Fit::new(&model);
+        let table = rule_table(&rules, model.device());
+        let data = Data { rules, trajectories: Vec::new() };
+        Learner { config, subjects, eye, model, fit, rules: table, data, state }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &LearnConfig {
+        &self.config
+    }
+
+    /// Where it is.
+    pub fn state(&self) -> &LearnState {
+        &self.state
+    }
+
+    /// The graphs.
+    pub fn subjects(&self) -> &[Subject<'a>] {
+        &self.subjects
+    }
+
+    /// The graphs, as shards name them.
+    pub fn roots(&self) -> Vec<Root> {
+        let root = |s: &Subject<'_>| Root { name: s.name.clone(), hash: hash_of(&s.task) };
+        self.subjects.iter().map(root).collect()
+    }
+
+    /// What was played.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// M.
+    pub fn model(&self) -> &WorldModel {
+        &self.model
+    }
+
+    /// `[R, RULE]`.
+    pub fn rules(&self) -> &Tensor {
+        &self.rules
+    }
+
+    /// V, M and C as they are.
+    pub fn dreamer(&mut self) -> Dreamer {
+        let mut copy = Dreamer::new(self.config.dreamer, self.model.device(), 0).expect("these settings are in use");
+        agent::take_up(&mut copy.view, &mut copy.model, &self.tensors_of_networks());
+        copy.controller.clone_from(&self.state.cma.mean);
+        copy
+    }
+
+    fn tensors_of_networks(&mut self) -> Vec<(String, Tensor)> {
+        agent::tensors(&self.eye.view, &mut self.model)
+    }
+
+    /// All tensors that a unit changes, by the names that checkpoints give them.
+    pub fn tensors(&mut self) -> Vec<(String, Tensor)> {
+        let adam = self.fit.adam().state().into_iter().map(|(name, t)| (format!("adam.{name}"), t));
+        let adam: Vec<(String, Tensor)> = adam.collect();
+        self.tensors_of_networks().into_iter().chain(adam).collect()
+    }
+
+    /// Takes up a state, the tensors of [`Learner::tensors`], and the episodes that were played until then.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn take_up(
+        &mut self,
+        state: LearnState,
+        values: &[(String, Tensor)],
+        episodes: Vec<Trajectory>,
+    ) -> Result<(), String> {
+        if state.best_us.len() != self.subjects.len() || state.cma.mean.len() != self.state.cma.mean.len() {
+            return Err("it is of other graphs, or of another controller".to_owned());
+        }
+        agent::take_up(&mut self.eye.view, &mut self.model, values);
+        self.fit.adam().restore(state.adam_steps, |name| {
+            let name = format!("adam.{name}");
+            values.iter().find(|(n, _)| *n == name).map(|(_, t)| t.shallow_clone())
+        });
+        self.data.rules = self.eye.rules(&self.subjects[0].task);
+        self.rules = rule_table(&self.data.rules, self.model.device());
+        self.data.trajectories = episodes;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Whether all is done.
+    pub fn is_done(&self) -> bool {
+        self.state.phase == Phase::Done
+    }
+
+    /// Does the next unit.
+    pub fn advance(&mut self) -> Unit {
+        let unit = match self.state.phase {
+            Phase::Collect { at } => self.collect(at),
+            Phase::Fit { at } => self.fit_epoch(at),
+            Phase::Practise { at } => self.practise(at),
+            Phase::Evaluate => self.evaluate(),
+            Phase::Done => Unit { metrics: Metrics::new(), episodes: None },
+        };
+        self.state.units += 1;
+        let mut unit = unit;
+        unit.metrics.insert("charts/round", self.state.round as f64);
+        unit.metrics.insert("charts/real_steps", self.state.real_steps as f64);
+        unit.metrics.insert("charts/dream_steps", self.state.dream_steps as f64);
+        unit
+    }
+
+    fn random(&self, purpose: usize, at: usize) -> Random {
+        let unit = splitmix64(PURPOSES[purpose], ((self.state.round as u64) << 32) | at as u64);
+        Random::new(self.config.seed ^ unit)
+    }
+
+    /// Who plays in this round.
+    fn players(&self) -> &'static [Player] {
+        match (self.state.round, self.config.aggregate) {
+            (0, _) => &[Player::Random, Player::Greedy, Player::Backtracking],
+            (_, true) => &[Player::Controller],
+            (_, false) => &[],
+        }
+    }
+
+    fn collect(&mut self, at: usize) -> Unit {
+        let players = self.players();
+        let parts = players.len() * self.subjects.len();
+        let mut metrics = Metrics::new();
+        let mut episodes = None;
+        if at < parts {
+            let (root, player) = (at % self.subjects.len(), players[at / self.subjects.len()]);
+            let mut random = self.random(0, at);
+            let task = self.subjects[root].task.clone();
+            let ground = self.ground(&task, root);
+            let count = self.config.episodes;
+            let played = if player == Player::Controller {
+                let controllers = self.controllers(&self.state.cma.mean);
+                let mind = Mind { model: &self.model, table: &self.rules, controllers: &controllers };
+                collect_by(&mut self.eye, &ground, mind, (Sight::Slots, STRAYS), count, &mut random)
+            } else {
+                let is_earlier = |t: &&Trajectory| t.root == root && t.player == Player::Greedy;
+                let earlier: Vec<Vec<Option<u32>>> =
+                    self.data.trajectories.iter().filter(is_earlier).map(|t| t.actions.clone()).collect();
+                collect(&mut self.eye, &ground, player, &earlier, count, &mut random)
+            };
+            self.note(root, &played);
+            self.state.real_steps += played.iter().map(|t| t.len() as u64).sum::<u64>();
+            let mean = |of: &dyn Fn(&Trajectory) -> f64| played.iter().map(of).sum::<f64>() / played.len() as f64;
+            metrics
+                .insert("charts/episodic_return", mean(&|t| f64::from(t.total())) / self.config.dreamer.reward_scale);
+            metrics.insert("charts/episodic_length", mean(&|t| t.len() as f64));
+            self.data.trajectories.extend(played.iter().cloned());
+            self.state.shards += 1;
+            episodes = Some(played);
+        }
+        self.state.phase = if at + 1 < parts { Phase::Collect { at: at + 1 } } else { Phase::Fit { at: 0 } };
+        Unit { metrics, episodes }
+    }
+
+    fn ground<'t>(&self, task: &'t Arc<Task<'a>>, root: usize) -> Ground<'t, 'a> {
+        let DreamerConfig { horizon, reward_scale, .. } = self.config.dreamer;
+        Ground { task, root, horizon, reward_scale }
+    }
+
+    fn controllers(&self, parameters: &[f64]) -> Controllers {
+        Controllers::new(self.config.dreamer.controller(), &[parameters.to_vec()], self.model.device())
+    }
+
+    /// Keeps the best that was met of a graph.
+    fn note(&mut self, root: usize, played: &[Trajectory]) {
+        let scale = self.config.dreamer.reward_scale;
+        let best = played.iter().map(|t| t.total()).fold(0.0f32, f32::max);
+        let best_us = self.subjects[root].task.start_us() * (-f64::from(best) / scale).exp();
+        self.state.best_us[root] = self.state.best_us[root].min(best_us);
+    }
+
+    fn fit_epoch(&mut self, at: usize) -> Unit {
+        let epochs = self.config.fit.epochs;
+        let seed = self.random(1, at).bits();
+        let (fit_to, judge_by) = self.data.split(HELD_OUT);
+        if at == 0 && self.state.round == 0 {
+            let all = Sequences::new(&fit_to, self.model.device());
+            self.model.scales.measure(&all, self.config.dreamer.model.normalise_deltas);
+        }
+        let done = at as f64 / epochs.max(1) as f64;
+        let losses = self.fit.epoch(&self.model, &fit_to, &self.rules, &self.config.fit, done, seed);
+        self.state.adam_steps = self.fit.adam().steps();
+        let mut metrics: Metrics = losses.into_iter().collect();
+        if at + 1 >= epochs {
+            describe(&quality::measure(&self.model, &self.rules, &judge_by), &mut metrics);
+            let wholes: Vec<f32> =
+                fit_to.iter().flat_map(|t| &t.frames).flat_map(|f| f.whole.iter().copied()).collect();
+            let rows = Tensor::from_slice(&wholes).reshape([-1, super::super::frame::WHOLE as i64]);
+            let (rank, variance) = effective_rank(&rows);
+            metrics.insert("quality/effective_rank", rank);
+            metrics.insert("quality/variance", variance);
+        }
+        self.state.phase = if at + 1 < epochs { Phase::Fit { at: at + 1 } } else { Phase::Practise { at: 0 } };
+        Unit { metrics, episodes: None }
+    }
+
+    /// Rank of controllers, and actions of a dream.
+    fn dreams(&self) -> (usize, usize) {
+        (self.config.dreamer.rank, self.config.dreamer.horizon)
+    }
+
+    /// The first state of each graph.
+    pub fn starts(&self) -> Vec<&Frame> {
+        let first = |root: usize| self.data.trajectories.iter().find(|t| t.root == root).map(|t| &t.frames[0]);
+        (0..self.subjects.len()).filter_map(first).collect()
+    }
+
+    fn practise(&mut self, at: usize) -> Unit {
+        let mut random = self.random(2, at);
+        let config = self.config.practice;
+        let practice = Practice::new(&self.model, &self.rules, self.starts(), config, self.dreams());
+        let mut cma = if at == 0 { practice.begin_at(self.state.cma.mean.clone()) } else { self.state.cma.clone() };
+        let generation = practice.generation(&mut cma, &mut random);
+        self.state.cma = cma;
+        self.state.dream_steps += generation.steps;
+        let scale = self.config.dreamer.reward_scale;
+        let metrics = Metrics::from([
+            ("dream/return_mean", generation.mean / scale),
+            ("dream/return_best", generation.best / scale),
+            ("dream/return_middle", generation.middle / scale),
+            ("dream/sigma", generation.sigma),
+        ]);
+        let more = at + 1 < config.generations;
+        self.state.phase = if more { Phase::Practise { at: at + 1 } } else { Phase::Evaluate };
+        Unit { metrics, episodes: None }
+    }
+
+    /// What the controller is worth on each graph.
+    pub fn worth(&mut self) -> Vec<Worth> {
+        self.worth_of(&self.state.cma.mean.clone())
+    }
+
+    /// What a controller of these parameters is worth on each graph.
+    pub fn worth_of(&mut self, parameters: &[f64]) -> Vec<Worth> {
+        let controllers = self.controllers(parameters);
+        let starts = self.starts();
+        let one = |start: &Frame| {
+            let config = self.config.practice;
+            let practice = Practice::new(&self.model, &self.rules, vec![start], config, self.dreams());
+            practice.returns(&[parameters.to_vec()], 0.0, 1, &mut Random::new(0)).0[0]
+        };
+        let dreamt: Vec<f64> = starts.into_iter().map(one).collect();
+        let mut all = Vec::new();
+        for (root, dreamt) in dreamt.into_iter().enumerate() {
+            let task = self.subjects[root].task.clone();
+            let ground = self.ground(&task, root);
+            let mind = Mind { model: &self.model, table: &self.rules, controllers: &controllers };
+            let [slots, candidates] = [Sight::Slots, Sight::Candidates]
+                .map(|sight| collect_by(&mut self.eye, &ground, mind, (sight, 0.0), 1, &mut Random::new(0)));
+            self.note(root, &slots);
+            self.note(root, &candidates);
+            let [slots, candidates] = [slots, candidates].map(|played| f64::from(played[0].total()));
+            all.push(Worth { candidates, slots, dreamt });
+        }
+        all
+    }
+
+    fn evaluate(&mut self) -> Unit {
+        let worth = self.worth();
+        let scale = self.config.dreamer.reward_scale * worth.len() as f64;
+        let mean = |of: &dyn Fn(&Worth) -> f64| worth.iter().map(of).sum::<f64>() / scale;
+        let metrics = Metrics::from([
+            ("return/true_candidates", mean(&|w| w.candidates)),
+            ("return/true_slots", mean(&|w| w.slots)),
+            ("return/predicted_slots", mean(&|w| w.dreamt)),
+        ]);
+        self.state.round += 1;
+        self.state.phase = if self.state.round < self.config.rounds { Phase::Collect { at: 0 } } else { Phase::Done };
+        Unit { metrics, episodes: None }
+    }
+}
+
+/// Keys of the numbers of quality, by horizon.
+const QUALITY: [(usize, [&str; 6]); 5] = {
+    macro_rules! keys {
+        ($k:literal) => {
+            (
+                $k,
+                [
+                    concat!("quality/state_skill_", $k),
+                    concat!("quality/cost_skill_", $k),
+                    concat!("quality/reward_skill_", $k),
+                    concat!("quality/slot_f1_", $k),
+                    concat!("quality/continue_accuracy_", $k),
+                    concat!("quality/end_recall_", $k),
+                ],
+            )
+        };
+    }
+    [keys!(1), keys!(2), keys!(5), keys!(10), keys!(20)]
+};
+
+fn describe(quality: &BTreeMap<usize, Quality>, metrics: &mut Metrics) {
+    for (k, keys) in QUALITY {
+        let Some(q) = quality.get(&k).filter(|q| q.count > 0.0) else { continue };
+        let values = [q.state_skill, q.cost_skill, q.reward_skill, q.slot_f1, q.continue_accuracy, q.end_recall];
+        metrics.extend(keys.into_iter().zip(values));
+    }
+}

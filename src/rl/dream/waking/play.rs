@@ -1,0 +1,226 @@
+//! One real episode, step by step, seen through V.
+
+use std::sync::Arc;
+
+use crate::rl::dream::data::{Player, Trajectory};
+use crate::rl::dream::frame::{Deed, Frame};
+use crate::rl::dream::slots::{SLOTS, Seat, Seats};
+use crate::rl::dream::view::{Look, View};
+use crate::rl::env::{Action, Env, EnvSettings, Task};
+use crate::rl::neighbourhood::Neighbourhoods;
+use crate::rl::net::digest::{Digest, NodeKey};
+use crate::rl::observation::RuleObservation;
+use crate::rl::random::Random;
+use crate::rl::rule_features::observe_rule;
+
+/// V with the classes of neighbourhoods that it has met and the rules.
+#[derive(Debug)]
+pub struct Eye {
+    /// V.
+    pub view: View,
+    known: Neighbourhoods,
+    rules: Vec<RuleObservation>,
+}
+
+/// Classes are forgotten when their table takes more than this.
+const MAX_TABLE_BYTES: usize = 256 << 20;
+
+impl Eye {
+    /// An eye that has met nothing.
+    pub fn new(view: View) -> Eye {
+        let known = Neighbourhoods::new(view.config.rounds);
+        Eye { view, known, rules: Vec::new() }
+    }
+
+    /// Forgets what it has met: what is seen next does not depend, in its last bit, on what was seen before.
+    pub fn forget(&mut self, task: &Task<'_>) {
+        self.known.clear();
+        let rules = task.rules();
+        self.rules = (0..rules.len() as u32).map(|i| observe_rule(rules.rule(i), &mut self.known)).collect();
+    }
+
+    /// `[R * RULE]`: the rules' embeddings.
+    pub fn rules(&mut self, task: &Task<'_>) -> Vec<f32> {
+        self.forget(task);
+        self.view.rules(&self.rules, &self.known)
+    }
+
+    /// Looks at where episodes are.
+    pub fn look(&mut self, envs: &mut [&mut Env<'_>]) -> Vec<(Digest, Look)> {
+        let full = self.rules.is_empty() || self.known.bytes() > MAX_TABLE_BYTES;
+        if let (true, Some(env)) = (full, envs.first()) {
+            let task = env.task().clone();
+            self.forget(&task);
+        }
+        let digests: Vec<Digest> =
+            envs.iter_mut().map(|env| Digest::new(env.observe(&mut self.known), NodeKey::Class)).collect();
+        let refs: Vec<&Digest> = digests.iter().collect();
+        let looks = self.view.look(&refs, &self.rules, &self.known);
+        digests.into_iter().zip(looks).collect()
+    }
+}
+
+/// A state that is about to be acted in.
+#[derive(Debug)]
+pub struct Scene {
+    /// What may be done.
+    pub digest: Digest,
+    /// What V sees.
+    pub look: Look,
+    /// The state as M reads it.
+    pub frame: Frame,
+    /// Who sits on its seats.
+    pub seats: [Option<Seat>; SLOTS],
+}
+
+/// What is done, before a site is picked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pick {
+    /// End the episode.
+    Stop,
+    /// What sits on a seat.
+    Slot(usize),
+    /// Any distinct candidate.
+    Distinct(u32),
+}
+
+impl Scene {
+    /// The distinct candidate of a pick.
+    fn distinct(&self, pick: Pick) -> Option<u32> {
+        match pick {
+            Pick::Stop => None,
+            Pick::Slot(slot) => self.seats[slot].map(|seat| seat.distinct),
+            Pick::Distinct(distinct) => Some(distinct),
+        }
+    }
+
+    /// A seat at random, if any is taken.
+    pub fn any_slot(&self, random: &mut Random) -> Option<usize> {
+        let taken: Vec<usize> = (0..SLOTS).filter(|&slot| self.seats[slot].is_some()).collect();
+        (!taken.is_empty()).then(|| taken[random.below(taken.len())])
+    }
+
+    /// The rule of a distinct candidate.
+    pub fn rule_of(&self, distinct: u32) -> u32 {
+        let at = self.digest.groups.partition_point(|group| group.end <= distinct);
+        self.digest.groups[at].rule
+    }
+
+    /// A pick as an action of the environment, and as M reads it. Of several sites one is drawn.
+    pub fn act(&self, pick: Pick, random: &mut Random) -> (Option<u32>, Deed) {
+        let Some(distinct) = self.distinct(pick) else { return (None, Deed::Stop) };
+        let sites = &self.digest.distinct[distinct as usize].sites;
+        let slot = self.seats.iter().position(|seat| seat.is_some_and(|seat| seat.distinct == distinct));
+        let features = self.look.candidate(distinct).to_vec();
+        let deed = Deed::Apply { slot, rule: self.rule_of(distinct) as i32, features };
+        (Some(sites[random.below(sites.len())]), deed)
+    }
+}
+
+/// An episode under way, written down as it goes.
+pub struct Playing<'a> {
+    /// The environment.
+    pub env: Env<'a>,
+    seats: Seats,
+    record: Trajectory,
+    reward_scale: f64,
+}
+
+impl<'a> Playing<'a> {
+    /// At the start of an episode of a task, which is number `root`.
+    pub fn new(task: &Arc<Task<'a>>, root: usize, player: Player, horizon: usize, reward_scale: f64) -> Playing<'a> {
+        let env = Env::new(task.clone(), EnvSettings { horizon, ..EnvSettings::default() });
+        let record = Trajectory {
+            root,
+            player,
+            actions: Vec::new(),
+            frames: Vec::new(),
+            deeds: Vec::new(),
+            rewards: Vec::new(),
+            costs: Vec::new(),
+        };
+        Playing { env, seats: Seats::default(), record, reward_scale }
+    }
+
+    /// The state now; to be called once before each action, and once more when it is over.
+    pub fn scene(&mut self, digest: Digest, look: Look) -> Scene {
+        let (frame, seats) = look.frame(&digest, &mut self.seats);
+        let info = self.env.info();
+        self.record.costs.push((self.reward_scale * (info.start_us / info.cost_us).ln()) as f32);
+        self.record.frames.push(frame.clone());
+        Scene { digest, look, frame, seats }
+    }
+
+    /// Takes an action.
+    pub fn step(&mut self, (action, deed): (Option<u32>, Deed)) {
+        let step = self.env.step(action.map_or(Action::Stop, |site| Action::Apply(site as usize)));
+        self.record.actions.push(action);
+        self.record.deeds.push(deed);
+        self.record.rewards.push((step.reward * self.reward_scale) as f32);
+    }
+
+    /// What was written down; the episode is over, and its last state was looked at.
+    pub fn finish(self) -> Trajectory {
+        debug_assert_eq!(self.record.frames.len(), self.record.len() + 1, "one more state than actions");
+        self.record
+    }
+}
+
+/// Plays episodes side by side until all are over: `choose` is given each one's number, state and action number.
+pub fn play<'a>(
+    eye: &mut Eye,
+    mut playing: Vec<Playing<'a>>,
+    choose: &mut dyn FnMut(usize, &Scene, usize) -> (Option<u32>, Deed),
+) -> Vec<Trajectory> {
+    let mut over = vec![false; playing.len()];
+    while over.contains(&false) {
+        let mut going: Vec<(usize, &mut Playing<'a>)> =
+            playing.iter_mut().enumerate().filter(|(at, _)| !over[*at]).collect();
+        let looks = eye.look(&mut going.iter_mut().map(|(_, p)| &mut p.env).collect::<Vec<_>>());
+        for ((at, playing), (digest, look)) in going.into_iter().zip(looks) {
+            let scene = playing.scene(digest, look);
+            if playing.env.is_over() {
+                over[at] = true;
+            } else {
+                let action = choose(at, &scene, playing.record.len());
+                playing.step(action);
+            }
+        }
+    }
+    playing.into_iter().map(Playing::finish).collect()
+}
+
+/// Takes up the actions of an episode again, to make its states anew: the same as they were.
+pub fn replay(
+    eye: &mut Eye,
+    task: &Arc<Task<'_>>,
+    like: &Header,
+    horizon: usize,
+    reward_scale: f64,
+) -> Option<Trajectory> {
+    let playing = Playing::new(task, like.root, like.player, horizon, reward_scale);
+    let mut fits = true;
+    let mut random = Random::new(0);
+    let mut played = play(eye, vec![playing], &mut |_, scene, at| {
+        let site = like.actions.get(at).copied().flatten();
+        let with = |site: u32| scene.digest.distinct.iter().position(|d| d.sites.contains(&site));
+        let found = site.and_then(with);
+        fits &= site.is_some() == found.is_some() && at < like.actions.len();
+        let pick = found.map_or(Pick::Stop, |distinct| Pick::Distinct(distinct as u32));
+        (site.filter(|_| found.is_some()), scene.act(pick, &mut random).1)
+    });
+    let trajectory = played.pop()?;
+    (fits && trajectory.actions == like.actions).then_some(trajectory)
+}
+
+/// What an episode is, without what follows from it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// Number of its root graph.
+    pub root: usize,
+    /// Who played.
+    pub player: Player,
+    /// Positions among the candidates of each state; `null` to stop.
+    pub actions: Vec<Option<u32>>,
+}

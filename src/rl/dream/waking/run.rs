@@ -1,0 +1,145 @@
+//! The folder of a run of the loop: settings, numbers, checkpoint, shards of episodes, and the dreamer for searches.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::learner::{LearnConfig, LearnState, Learner, Unit};
+use super::shards::{self, ShardError, ShardHeader};
+use crate::rl::checkpoint::{self, CHECKPOINT_FORMAT, CheckpointError, Opened, VERSION, to_json};
+use crate::rl::metrics::Recorder;
+use crate::rl::run::{RunError, checkpoint_path, keep_config};
+
+/// Everything that a run was started with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DreamRunConfig {
+    /// `graphopt-run`.
+    pub format: String,
+    /// 1.
+    pub version: u32,
+    /// Version of the program.
+    pub program: String,
+    /// Digest of the rules.
+    pub library: String,
+    /// Where the networks run.
+    pub device: String,
+    /// The graphs.
+    pub models: Vec<String>,
+    /// File that V's encoder was taken from, if it was.
+    pub encoder_from: Option<String>,
+    /// The settings.
+    pub learn: LearnConfig,
+}
+
+/// Why a run's folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DreamRunError {
+    /// As for any run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Episodes cannot be read or written.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+}
+
+impl From<CheckpointError> for DreamRunError {
+    fn from(error: CheckpointError) -> DreamRunError {
+        DreamRunError::Run(error.into())
+    }
+}
+
+/// A run's folder.
+#[derive(Debug)]
+pub struct DreamRun {
+    folder: PathBuf,
+    recorder: Recorder,
+    header: ShardHeader,
+}
+
+impl DreamRun {
+    /// Whether there is a run in the folder to go on with.
+    pub fn is_there(folder: &Path) -> bool {
+        checkpoint_path(folder).exists()
+    }
+
+    /// Begins a run in a folder, or goes on with the one that is there: the learner then takes up its checkpoint.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or holds another run.
+    pub fn open(folder: &Path, config: &DreamRunConfig, learner: &mut Learner<'_>) -> Result<DreamRun, DreamRunError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| RunError::Io { path, source }
+        };
+        for part in ["checkpoint", "data"] {
+            let path = folder.join(part);
+            fs::create_dir_all(&path).map_err(io(&path))?;
+        }
+        keep_config(folder, config)?;
+        if DreamRun::is_there(folder) {
+            take_up(folder, learner)?;
+        }
+        let recorder = Recorder::open(folder, learner.state().units).map_err(io(folder))?;
+        let dreamer = config.learn.dreamer;
+        let header = ShardHeader::new(config.library.clone(), dreamer.horizon, dreamer.reward_scale, learner.roots());
+        Ok(DreamRun { folder: folder.to_owned(), recorder, header })
+    }
+
+    /// Writes down what a unit did.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn record(&mut self, learner: &Learner<'_>, unit: &Unit) -> Result<(), DreamRunError> {
+        if let Some(episodes) = &unit.episodes {
+            shards::write(&shard(&self.folder, learner.state().shards - 1), &self.header, episodes)?;
+        }
+        let io = |source| RunError::Io { path: self.folder.clone(), source };
+        Ok(self.recorder.write(learner.state().units, &unit.metrics).map_err(io)?)
+    }
+
+    /// Writes checkpoint and dreamer: each whole or not at all.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn save(&self, learner: &mut Learner<'_>, config: &DreamRunConfig) -> Result<(), DreamRunError> {
+        let metadata = BTreeMap::from([
+            ("format".to_owned(), CHECKPOINT_FORMAT.to_owned()),
+            ("version".to_owned(), VERSION.to_owned()),
+            ("state".to_owned(), to_json(learner.state())),
+        ]);
+        checkpoint::write(&checkpoint_path(&self.folder), &learner.tensors(), &metadata)?;
+        let steps = learner.state().real_steps;
+        let note = format!("{steps} real steps on {}", config.models.join(", "));
+        learner.dreamer().save(&self.folder.join("agent.safetensors"), &config.library, &note)?;
+        Ok(())
+    }
+}
+
+/// A shard of a run's folder.
+pub fn shard(folder: &Path, number: usize) -> PathBuf {
+    folder.join("data").join(format!("shard-{number:04}.json"))
+}
+
+fn take_up(folder: &Path, learner: &mut Learner<'_>) -> Result<(), DreamRunError> {
+    let path = checkpoint_path(folder);
+    let opened = Opened::new(&path, CHECKPOINT_FORMAT)?;
+    let state: LearnState = opened.json("state")?;
+    let wanted = learner.tensors();
+    let mut values = opened.tensors("", &wanted)?;
+    let named: Vec<(String, Tensor)> =
+        wanted.into_iter().filter_map(|(name, _)| values.remove(&name).map(|value| (name, value))).collect();
+    let misfit = |problem: String| RunError::Misfit { path: path.clone(), problem };
+    let mut episodes = Vec::new();
+    for number in 0..state.shards {
+        let (header, played) = shards::read(&shard(folder, number))?;
+        if header.roots != learner.roots() {
+            return Err(misfit(format!("shard {number} is of other graphs")).into());
+        }
+        episodes.extend(played);
+    }
+    Ok(learner.take_up(state, &named, episodes).map_err(misfit)?)
+}

@@ -1,0 +1,258 @@
+//! Episodes on disk: a header that names root graphs and actions, from which everything can be made again, and what V made
+//! of it as a cache beside it. A model is fitted to caches, and a controller trained from them, with no graph at hand.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+use super::play::{Eye, Header, replay};
+use crate::formats::write_atomically;
+use crate::rl::checkpoint::{self, CheckpointError, Opened, VERSION};
+use crate::rl::dream::data::Trajectory;
+use crate::rl::dream::frame::{Deed, EMPTY, Frame, SLOT_FEATURES, WHOLE};
+use crate::rl::dream::slots::SLOTS;
+use crate::rl::env::Task;
+use crate::rl::observation::FEATURE_VERSION;
+
+/// `format` of headers.
+pub const FORMAT: &str = "graphopt-trajectories";
+/// `format` of caches.
+pub const CACHE_FORMAT: &str = "graphopt-trajectories-cache";
+
+/// Why episodes cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// The system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// File.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A header is not what it must be.
+    #[error("{}: {problem}", path.display())]
+    Header {
+        /// File.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A cache is not what it must be.
+    #[error(transparent)]
+    Cache(#[from] CheckpointError),
+}
+
+/// A graph that episodes begin with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// Name in reports.
+    pub name: String,
+    /// State hash of the graph, in hexadecimal digits.
+    pub hash: String,
+}
+
+/// The header of a shard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardHeader {
+    /// [`FORMAT`].
+    pub format: String,
+    /// 1.
+    pub version: u32,
+    /// Version of the features.
+    pub features: u32,
+    /// Digest of the rules.
+    pub library: String,
+    /// Actions of an episode at most.
+    pub horizon: usize,
+    /// Rewards are multiplied by it.
+    pub reward_scale: f64,
+    /// The root graphs.
+    pub roots: Vec<Root>,
+    /// The episodes.
+    pub trajectories: Vec<Header>,
+}
+
+impl ShardHeader {
+    /// A header without episodes.
+    pub fn new(library: String, horizon: usize, reward_scale: f64, roots: Vec<Root>) -> ShardHeader {
+        let format = FORMAT.to_owned();
+        let trajectories = Vec::new();
+        ShardHeader {
+            format,
+            version: 1,
+            features: FEATURE_VERSION,
+            library,
+            horizon,
+            reward_scale,
+            roots,
+            trajectories,
+        }
+    }
+
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another format or version.
+    pub fn read(path: &Path) -> Result<ShardHeader, ShardError> {
+        let wrong = |problem: String| ShardError::Header { path: path.to_owned(), problem };
+        let text = fs::read_to_string(path).map_err(|source| ShardError::Io { path: path.to_owned(), source })?;
+        let header: ShardHeader = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        if (header.format.as_str(), header.version) != (FORMAT, 1) {
+            return Err(wrong(format!("expected {FORMAT} of version 1, found {} {}", header.format, header.version)));
+        }
+        if header.features != FEATURE_VERSION {
+            return Err(wrong(format!("features of version {}, not {FEATURE_VERSION}", header.features)));
+        }
+        match header.trajectories.iter().find(|t| t.root >= header.roots.len()) {
+            Some(t) => Err(wrong(format!("an episode begins with graph {}, which is not listed", t.root))),
+            None => Ok(header),
+        }
+    }
+}
+
+/// Writes a shard: the cache, then the header, so that a header never stands alone after a kill.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write(path: &Path, header: &ShardHeader, trajectories: &[Trajectory]) -> Result<(), ShardError> {
+    let of = |t: &Trajectory| Header { root: t.root, player: t.player, actions: t.actions.clone() };
+    let header = ShardHeader { trajectories: trajectories.iter().map(of).collect(), ..header.clone() };
+    let metadata = BTreeMap::from([
+        ("format".to_owned(), CACHE_FORMAT.to_owned()),
+        ("version".to_owned(), VERSION.to_owned()),
+        ("features".to_owned(), FEATURE_VERSION.to_string()),
+    ]);
+    checkpoint::write(&cache_path(path), &tensors(trajectories), &metadata)?;
+    let text = serde_json::to_string(&header).expect("a header is plain data");
+    write_atomically(path, |out| writeln!(out, "{text}"))
+        .map_err(|source| ShardError::Io { path: path.to_owned(), source })
+}
+
+fn cache_path(path: &Path) -> PathBuf {
+    path.with_extension("safetensors")
+}
+
+/// The cache's tensors: all states, and all actions, one behind the other. Whole numbers are exact as f32 here.
+fn tensors(trajectories: &[Trajectory]) -> Vec<(String, Tensor)> {
+    let frames = || trajectories.iter().flat_map(|t| &t.frames);
+    let deeds = || trajectories.iter().flat_map(|t| &t.deeds);
+    let parts = |deed: &Deed| match deed {
+        Deed::Stop => (EMPTY, None, vec![0.0; SLOT_FEATURES]),
+        Deed::Apply { slot, rule, features } => (*rule, *slot, features.clone()),
+    };
+    let table = |values: Vec<f32>, width: usize| {
+        let rows = (values.len() / width) as i64;
+        Tensor::from_slice(&values).reshape([rows, width as i64])
+    };
+    let slot = |slot: Option<usize>| slot.map_or(-1.0, |s| s as f32);
+    let named = [
+        ("whole", table(frames().flat_map(|f| f.whole.clone()).collect(), WHOLE)),
+        ("rules", table(frames().flat_map(|f| f.rules.map(|r| r as f32)).collect(), SLOTS)),
+        ("features", table(frames().flat_map(|f| f.features.clone()).collect(), SLOTS * SLOT_FEATURES)),
+        ("kept", table(frames().flat_map(|f| f.kept.map(|k| f32::from(u8::from(k)))).collect(), SLOTS)),
+        ("costs", table(trajectories.iter().flat_map(|t| t.costs.clone()).collect(), 1)),
+        ("action_rule", table(deeds().map(|d| parts(d).0 as f32).collect(), 1)),
+        ("action_slot", table(deeds().map(|d| slot(parts(d).1)).collect(), 1)),
+        ("action_features", table(deeds().flat_map(|d| parts(d).2).collect(), SLOT_FEATURES)),
+        ("rewards", table(trajectories.iter().flat_map(|t| t.rewards.clone()).collect(), 1)),
+    ];
+    named.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect()
+}
+
+/// Reads a shard by its cache.
+///
+/// # Errors
+/// A file cannot be read, or the two do not fit.
+pub fn read(path: &Path) -> Result<(ShardHeader, Vec<Trajectory>), ShardError> {
+    let header = ShardHeader::read(path)?;
+    let opened = Opened::new(&cache_path(path), CACHE_FORMAT)?;
+    let actions: usize = header.trajectories.iter().map(|t| t.actions.len()).sum();
+    let states = actions + header.trajectories.len();
+    let like = |rows: usize, width: usize| Tensor::zeros([rows as i64, width as i64], (tch::Kind::Float, Device::Cpu));
+    let shapes = [
+        ("whole", states, WHOLE),
+        ("rules", states, SLOTS),
+        ("features", states, SLOTS * SLOT_FEATURES),
+        ("kept", states, SLOTS),
+        ("costs", states, 1),
+        ("action_rule", actions, 1),
+        ("action_slot", actions, 1),
+        ("action_features", actions, SLOT_FEATURES),
+        ("rewards", actions, 1),
+    ];
+    let wanted: Vec<(String, Tensor)> = shapes.map(|(name, rows, width)| (name.to_owned(), like(rows, width))).into();
+    let mut values = opened.tensors("", &wanted)?;
+    let mut take = |name: &str| {
+        let tensor = values.remove(name).expect("it was asked for");
+        Vec::<f32>::try_from(tensor.contiguous().flatten(0, -1)).expect("a float tensor")
+    };
+    let (whole, rules, features, kept) = (take("whole"), take("rules"), take("features"), take("kept"));
+    let (costs, rewards) = (take("costs"), take("rewards"));
+    let (action_rule, action_slot, action_features) =
+        (take("action_rule"), take("action_slot"), take("action_features"));
+    fn row(of: &[f32], width: usize, at: usize) -> &[f32] {
+        &of[at * width..(at + 1) * width]
+    }
+    let frame = |at: usize| Frame {
+        whole: row(&whole, WHOLE, at).to_vec(),
+        rules: std::array::from_fn(|s| rules[at * SLOTS + s] as i32),
+        features: row(&features, SLOTS * SLOT_FEATURES, at).to_vec(),
+        kept: std::array::from_fn(|s| kept[at * SLOTS + s] > 0.5),
+    };
+    let deed = |at: usize| match action_rule[at] as i32 {
+        EMPTY => Deed::Stop,
+        rule => {
+            let slot = (action_slot[at] >= 0.0).then_some(action_slot[at] as usize);
+            Deed::Apply { slot, rule, features: row(&action_features, SLOT_FEATURES, at).to_vec() }
+        }
+    };
+    let (mut state, mut action) = (0, 0);
+    let mut trajectories = Vec::with_capacity(header.trajectories.len());
+    for t in &header.trajectories {
+        let (n, s, a) = (t.actions.len(), state, action);
+        trajectories.push(Trajectory {
+            root: t.root,
+            player: t.player,
+            actions: t.actions.clone(),
+            frames: (s..=s + n).map(frame).collect(),
+            deeds: (a..a + n).map(deed).collect(),
+            rewards: rewards[a..a + n].to_vec(),
+            costs: costs[s..=s + n].to_vec(),
+        });
+        (state, action) = (state + n + 1, action + n);
+    }
+    Ok((header, trajectories))
+}
+
+/// Makes a shard's episodes again from root graphs and actions alone; the tasks are in the order of the roots.
+///
+/// # Errors
+/// A header cannot be read, or its actions do not fit the graphs.
+pub fn remake(path: &Path, eye: &mut Eye, tasks: &[Arc<Task<'_>>]) -> Result<Vec<Trajectory>, ShardError> {
+    let header = ShardHeader::read(path)?;
+    let wrong = |problem: String| ShardError::Header { path: path.to_owned(), problem };
+    for (at, root) in header.roots.iter().enumerate() {
+        let hash = tasks.get(at).map(|task| hash_of(task));
+        if hash.as_ref() != Some(&root.hash) {
+            return Err(wrong(format!("graph {at}, {}, is another one", root.name)));
+        }
+    }
+    let again = |(at, like): (usize, &Header)| {
+        replay(eye, &tasks[like.root], like, header.horizon, header.reward_scale)
+            .ok_or_else(|| wrong(format!("the actions of episode {at} do not fit its graph and the rules")))
+    };
+    header.trajectories.iter().enumerate().map(again).collect()
+}
+
+/// State hash of a task's graph, in hexadecimal digits.
+pub fn hash_of(task: &Task<'_>) -> String {
+    format!("{:032x}", task.graph().state_hash())
+}

@@ -1,0 +1,216 @@
+//! The loop on a small graph: the same seed, going on after a stop, shards, and no graph in a dream.
+
+use std::sync::Arc;
+
+use tch::{Device, Tensor};
+
+use super::agent::{Dreamer, DreamerConfig};
+use super::learner::{LearnConfig, Learner};
+use super::play::Eye;
+use super::run::{DreamRun, DreamRunConfig, shard};
+use super::search::DreamSearch;
+use super::shards::{self, ShardError};
+use crate::cost::{DeviceProfile, Roofline};
+use crate::rl::dream::config::{FitConfig, ModelConfig, PracticeConfig};
+use crate::rl::dream::fit::rule_table;
+use crate::rl::dream::frame::WHOLE;
+use crate::rl::dream::practice::Practice;
+use crate::rl::dream::quality::effective_rank;
+use crate::rl::dream::tests::numbers;
+use crate::rl::env::Task;
+use crate::rl::env::tests::{model as graph, rules};
+use crate::rl::net::encoder::EncoderConfig;
+use crate::rl::random::Random;
+use crate::rl::trainer::Subject;
+use crate::search::{Budget, Problem, Search};
+
+fn config(seed: u64) -> LearnConfig {
+    let encoder = EncoderConfig { width: 16, rounds: 2, ..EncoderConfig::default() };
+    let model = ModelConfig { hidden: 24, components: 2, slot_width: 24, births: 4, ..ModelConfig::default() };
+    LearnConfig {
+        seed,
+        dreamer: DreamerConfig { encoder, model, rank: 1, horizon: 8, reward_scale: 10.0 },
+        pretrain_updates: 0,
+        rounds: 2,
+        episodes: 6,
+        aggregate: true,
+        fit: FitConfig { epochs: 3, batch: 4, ..FitConfig::default() },
+        practice: PracticeConfig { population: 6, dreams: 2, generations: 3, ..PracticeConfig::default() },
+    }
+}
+
+fn learner<'a>(config: LearnConfig, names: &[&str], model: &'a Roofline) -> Learner<'a> {
+    crate::runtime::set_threads(1);
+    let rules = rules();
+    let subject = |name: &&str| {
+        let task = Arc::new(Task::new(&graph(name, &[]), rules.clone(), model));
+        Subject { name: (*name).to_owned(), known_us: task.start_us(), task }
+    };
+    let subjects = names.iter().map(subject).collect();
+    Learner::new(config, subjects, Dreamer::new(config.dreamer, Device::Cpu, config.seed).unwrap())
+}
+
+fn run_config(learn: LearnConfig) -> DreamRunConfig {
+    DreamRunConfig {
+        format: "graphopt-run".to_owned(),
+        version: 1,
+        program: "test".to_owned(),
+        library: "0".to_owned(),
+        device: "cpu".to_owned(),
+        models: vec!["nasrnn_4".to_owned()],
+        encoder_from: None,
+        learn,
+    }
+}
+
+fn fingerprint(learner: &mut Learner<'_>) -> Vec<f32> {
+    learner.tensors().iter().flat_map(|(_, t)| numbers(t)).collect()
+}
+
+#[test]
+fn a_loop_that_was_stopped_goes_on_as_if_it_had_not() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let names = ["nasrnn_4", "attention_heads"];
+    let new = || learner(config(3), &names, &model);
+    let mut straight = new();
+    while !straight.is_done() {
+        straight.advance();
+    }
+    // Stopped while it plays, while it fits, while it dreams, and in the second round.
+    for stop in [2, 7, 11, 15] {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = run_config(config(3));
+        let mut first = new();
+        let mut run = DreamRun::open(dir.path(), &settings, &mut first).unwrap();
+        for _ in 0..stop {
+            let unit = first.advance();
+            run.record(&first, &unit).unwrap();
+        }
+        run.save(&mut first, &settings).unwrap();
+        let unit = first.advance();
+        run.record(&first, &unit).unwrap();
+        let mut second = new();
+        DreamRun::open(dir.path(), &settings, &mut second).unwrap();
+        assert_eq!(second.state().units, stop as u64);
+        while !second.is_done() {
+            second.advance();
+        }
+        assert_eq!(second.state(), straight.state(), "stopped after {stop} units");
+        assert!(fingerprint(&mut second) == fingerprint(&mut straight), "stopped after {stop} units");
+        let other = run_config(config(4));
+        let refused = DreamRun::open(dir.path(), &other, &mut new()).unwrap_err().to_string();
+        assert!(refused.contains("learn.seed: there 3, here 4"), "{refused}");
+    }
+}
+
+#[test]
+fn shards_hold_what_was_played_and_actions_alone_make_it_again() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let mut learner = learner(config(1), &["nasrnn_4"], &model);
+    let dir = tempfile::tempdir().unwrap();
+    let settings = run_config(config(1));
+    let mut run = DreamRun::open(dir.path(), &settings, &mut learner).unwrap();
+    for _ in 0..3 {
+        let unit = learner.advance();
+        run.record(&learner, &unit).unwrap();
+    }
+    let mut all = Vec::new();
+    let dreamer = learner.dreamer();
+    let mut eye = Eye::new(dreamer.view);
+    let tasks: Vec<_> = learner.subjects().iter().map(|s| s.task.clone()).collect();
+    for number in 0..3 {
+        let path = shard(dir.path(), number);
+        let (_, cached) = shards::read(&path).unwrap();
+        let again = shards::remake(&path, &mut eye, &tasks).unwrap();
+        for (a, b) in cached.iter().zip(&again) {
+            assert_eq!((&a.actions, a.rewards.len(), &a.costs), (&b.actions, b.len(), &b.costs));
+            for (x, y) in a.frames.iter().zip(&b.frames) {
+                assert_eq!((x.rules, x.kept), (y.rules, y.kept));
+                let close = x.features.iter().zip(&y.features).all(|(p, q)| (p - q).abs() < 1e-3);
+                assert!(close && x.whole.iter().zip(&y.whole).all(|(p, q)| (p - q).abs() < 1e-3));
+            }
+        }
+        all.extend(cached);
+    }
+    assert_eq!(all, learner.data().trajectories);
+    let path = shard(dir.path(), 0);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("\"actions\":[", "\"actions\":[99999,", 1)).unwrap();
+    assert!(shards::read(&path).is_err(), "the cache has fewer states");
+    assert!(matches!(shards::remake(&path, &mut eye, &tasks), Err(ShardError::Header { .. })));
+    std::fs::write(&path, text.replacen("\"horizon\"", "\"hrizon\"", 1)).unwrap();
+    assert!(shards::read(&path).unwrap_err().to_string().contains("hrizon"));
+}
+
+#[test]
+fn a_controller_trains_from_shards_with_no_graph_at_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let model = Roofline::new(DeviceProfile::cpu());
+        let mut learner = learner(config(2), &["nasrnn_4"], &model);
+        let settings = run_config(config(2));
+        let mut run = DreamRun::open(dir.path(), &settings, &mut learner).unwrap();
+        for _ in 0..7 {
+            let unit = learner.advance();
+            run.record(&learner, &unit).unwrap();
+        }
+        run.save(&mut learner, &settings).unwrap();
+        // The table of rules is the only thing that a dream takes from the library.
+        std::fs::write(
+            dir.path().join("rules"),
+            learner.data().rules.iter().flat_map(|r| r.to_le_bytes()).collect::<Vec<u8>>(),
+        )
+        .unwrap();
+    }
+    let (dreamer, _) = Dreamer::load(&dir.path().join("agent.safetensors"), Device::Cpu).unwrap();
+    let bytes = std::fs::read(dir.path().join("rules")).unwrap();
+    let rules: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    let (_, episodes) = shards::read(&shard(dir.path(), 0)).unwrap();
+    let table = rule_table(&rules, Device::Cpu);
+    let practice = Practice::new(&dreamer.model, &table, vec![&episodes[0].frames[0]], config(2).practice, (1, 8));
+    let (mut cma, mut random) = (practice.begin(), Random::new(0));
+    let before = cma.clone();
+    let generation = practice.generation(&mut cma, &mut random);
+    assert!(generation.mean.is_finite() && generation.steps > 0 && cma != before);
+}
+
+#[test]
+fn what_v_sees_does_not_collapse() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let mut learner = learner(config(5), &["nasrnn_4"], &model);
+    for _ in 0..3 {
+        learner.advance();
+    }
+    let frames = learner.data().trajectories.iter().flat_map(|t| &t.frames);
+    let wholes: Vec<f32> = frames.flat_map(|f| f.whole.iter().copied()).collect();
+    let rows = Tensor::from_slice(&wholes).reshape([-1, WHOLE as i64]);
+    let (rank, variance) = effective_rank(&rows);
+    assert!(rank > 4.0 && variance > 1e-3, "rank {rank}, variance {variance}");
+    let (rank, _) = effective_rank(learner.rules());
+    assert!(rank > 4.0, "rules: {rank}");
+}
+
+#[test]
+fn a_search_by_a_dreamer_returns_the_best_graph_that_it_visited() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let mut learner = learner(config(6), &["nasrnn_4"], &model);
+    while !learner.is_done() {
+        learner.advance();
+    }
+    for worth in learner.worth() {
+        assert!(worth.slots >= 0.0 && worth.candidates >= 0.0 && worth.dreamt.is_finite(), "{worth:?}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.safetensors");
+    learner.dreamer().save(&path, "0", "").unwrap();
+    let (dreamer, _) = Dreamer::load(&path, Device::Cpu).unwrap();
+    let search = DreamSearch::new(dreamer, 0);
+    let (graph, rules) = (graph("nasrnn_4", &[]), rules());
+    let budget = Budget { pops: 60, ..Budget::default() };
+    let problem = Problem { graph: &graph, rules: &rules, model: &model, budget: &budget };
+    let (best, report) = search.run(&problem, &mut |_| true);
+    let cost = crate::cost::graph_cost(&model, &best).time_us;
+    assert!((cost - report.best_us).abs() < 1e-6 && report.counts.pops <= 60);
+    assert!(report.best_us < learner.subjects()[0].task.start_us(), "straying gains something at least");
+    assert_eq!(search.run(&problem, &mut |_| true).1.best_us, report.best_us, "it may be asked again");
+}
