@@ -57,7 +57,7 @@ pub struct FitConfig {
 
 impl Default for FitConfig {
     fn default() -> FitConfig {
-        FitConfig { epochs: 30, batch: 16, learning_rate: 2e-3, max_grad_norm: 1.0 }
+        FitConfig { epochs: 40, batch: 16, learning_rate: 5e-3, max_grad_norm: 1.0 }
     }
 }
 

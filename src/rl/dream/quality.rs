@@ -16,7 +16,7 @@ pub const HORIZONS: [usize; 5] = [1, 2, 5, 10, 20];
 /// What M is worth so many steps ahead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Quality {
-    /// 1 - error / error of predicting no change, of the state; each number in units of its deviation in one step.
+    /// 1 - error / error of predicting no change, of the state: the mean over its numbers, each of which has its own share.
     pub state_skill: f64,
     /// The same of `log(initial / cost)`, where what is predicted is summed up.
     pub cost_skill: f64,
@@ -33,9 +33,10 @@ pub struct Quality {
 }
 
 /// Sums over states.
-#[derive(Default, Clone, Copy)]
+#[derive(Default)]
 struct Sums {
-    state: [f64; 2],
+    /// `[U]` each.
+    state: Option<[Tensor; 2]>,
     cost: [f64; 2],
     reward: [f64; 2],
     /// Bits that changed and were said to, those said to, those that changed.
@@ -58,7 +59,11 @@ pub fn measure(model: &WorldModel, table: &Tensor, episodes: &[&Trajectory]) -> 
     });
     let share = |[error, copying]: [f64; 2]| if copying > 0.0 { 1.0 - error / copying } else { f64::NAN };
     let of = |s: &Sums| Quality {
-        state_skill: share(s.state),
+        state_skill: s.state.as_ref().map_or(f64::NAN, |[error, copying]| {
+            let changed = copying.gt(0.0).nonzero().squeeze_dim(1);
+            let of = |x: &Tensor| x.index_select(0, &changed);
+            1.0 - (of(error) / of(copying)).mean(Kind::Double).double_value(&[])
+        }),
         cost_skill: share(s.cost),
         reward_skill: share(s.reward),
         slot_f1: 2.0 * s.bits[0] / (s.bits[1] + s.bits[2]).max(1.0),
@@ -94,9 +99,8 @@ fn add(model: &WorldModel, table: &Tensor, data: &Sequences, sums: &mut BTreeMap
     };
     let moves = data.moves().to_kind(Kind::Float);
     let zeros = Tensor::zeros([n * t], (Kind::Float, z.device()));
-    let (mut valid, mut said_cost) = (zeros.ones_like(), zeros.shallow_clone());
-    let (mut said_reward, mut true_reward) = (zeros.shallow_clone(), zeros.shallow_clone());
-    let unit = &model.scales.whole[1] / &model.scales.delta[1];
+    let (mut valid, mut said_cost) = (zeros.ones_like(), zeros.copy());
+    let (mut said_reward, mut true_reward) = (zeros.copy(), zeros.copy());
     let mut random = Random::new(0);
     for k in 1..=*HORIZONS.last().expect("some horizon") as i64 {
         let action = ahead(&actions, k - 1);
@@ -117,9 +121,12 @@ fn add(model: &WorldModel, table: &Tensor, data: &Sequences, sums: &mut BTreeMap
         let s = sums.entry(k as usize).or_default();
         let truth = ahead(&z, k);
         let square =
-            |x: Tensor| (x.square().sum_dim_intlist([1i64].as_slice(), false, Kind::Float) * &valid).sum(Kind::Double);
-        s.state[0] += number(&square((&dream.z - &truth) * &unit));
-        s.state[1] += number(&square((&start_z - &truth) * &unit));
+            |x: Tensor| (x.square() * valid.unsqueeze(1)).sum_dim_intlist([0i64].as_slice(), false, Kind::Double);
+        let state = [square(&dream.z - &truth), square(&start_z - &truth)];
+        s.state = Some(match s.state.take() {
+            Some([error, copying]) => [error + &state[0], copying + &state[1]],
+            None => state,
+        });
         let cost = ahead(&data.cost, k) - flat(&data.cost);
         s.cost[0] += number(&((&said_cost - &cost).square() * &valid));
         s.cost[1] += number(&(cost.square() * &valid));

@@ -16,8 +16,11 @@ use self::normal::Scales;
 use self::slots::{Births, SlotNet};
 use super::config::ModelConfig;
 use super::frame::{ACTION, WHOLE};
-use crate::rl::net::layers::{HIDDEN_GAIN, LOGIT_GAIN, Linear, Mlp};
+use crate::rl::net::layers::{HIDDEN_GAIN, Linear, Mlp};
 use crate::rl::net::parameters::{Parameters, Place};
+
+/// Gain of the layers that predictions come from: small predictions at first, and not so small that learning is slow.
+const FIRST_GAIN: f64 = 0.5;
 
 /// What an LSTM carries from step to step.
 #[derive(Debug)]
@@ -95,10 +98,10 @@ impl WorldModel {
             lstm,
             trunk,
             mixture: head("mixture", mixture::width(config.components, WHOLE), 0.1),
-            reward: head("reward", bins, LOGIT_GAIN),
-            goes_on: head("continue", 1, LOGIT_GAIN),
-            cost: head("cost", 1, LOGIT_GAIN),
-            value: Mlp::new(&root.sub("value"), width + WHOLE, 64, bins, LOGIT_GAIN),
+            reward: head("reward", bins, FIRST_GAIN),
+            goes_on: head("continue", 1, FIRST_GAIN),
+            cost: head("cost", 1, FIRST_GAIN),
+            value: Mlp::new(&root.sub("value"), width + WHOLE, 64, bins, FIRST_GAIN),
             slots: SlotNet::new(&root.sub("slots"), &config),
             births: Births::new(&root.sub("births"), &config),
             scales: Scales::new(device),

@@ -1,0 +1,257 @@
+//! The dream: how fast it is, how well M predicts, and what its temperature does.
+//!
+//! `cargo bench --bench dream -- speed`: steps dreamt in a second with the settings of `--preset cpu`, 4,096 dreams at a time.
+//! `cargo bench --bench dream -- quality [SEEDS]`: prediction on episodes and on graphs that M has not met, for a mixture, one
+//! Gaussian, and a single prediction.
+//! `cargo bench --bench dream -- temperature MODEL [SEEDS [GENERATIONS]]`: controllers trained in dreams of each temperature,
+//! their return there and for real.
+
+#![allow(clippy::print_stdout, missing_docs, reason = "a benchmark prints its results")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use graphopt::cost::{DeviceProfile, Roofline};
+use graphopt::rewrite::RuleSet;
+use graphopt::rl::dream::config::{FitConfig, ModelConfig, PracticeConfig};
+use graphopt::rl::dream::controller::{ControllerShape, Controllers};
+use graphopt::rl::dream::data::Trajectory;
+use graphopt::rl::dream::dream::{Chance, Dream};
+use graphopt::rl::dream::fit::Fit;
+use graphopt::rl::dream::frame::Frame;
+use graphopt::rl::dream::model::WorldModel;
+use graphopt::rl::dream::practice::Practice;
+use graphopt::rl::dream::quality::{Quality, measure};
+use graphopt::rl::dream::sequences::Sequences;
+use graphopt::rl::dream::waking::agent::{Dreamer, DreamerConfig};
+use graphopt::rl::dream::waking::learner::{HELD_OUT, LearnConfig, Learner, Phase};
+use graphopt::rl::dream::waking::pretrain::pretrained;
+use graphopt::rl::env::Task;
+use graphopt::rl::net::encoder::EncoderConfig;
+use graphopt::rl::random::Random;
+use graphopt::rl::trainer::Subject;
+use graphopt::search::{Budget, Greedy, Problem, Search};
+use tch::{Device, Kind, no_grad};
+
+fn main() {
+    graphopt::runtime::keep_freed_memory();
+    // Number of libtorch's threads.
+    let threads = std::env::var("THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    graphopt::runtime::set_threads(threads);
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let number = |at: usize, otherwise: usize| arguments.get(at).and_then(|a| a.parse().ok()).unwrap_or(otherwise);
+    let model = Roofline::new(DeviceProfile::cpu());
+    let rules = common::rules();
+    match arguments.first().map(String::as_str) {
+        Some("speed") => speed(&rules, &model, threads),
+        Some("quality") => quality(&rules, &model, number(1, 3) as u64),
+        Some("temperature") => {
+            let name = arguments.get(1).map_or("squeezenet1_1", String::as_str);
+            temperature(&rules, &model, name, number(2, 5) as u64, number(3, 60));
+        }
+        _ => println!("speed, quality or temperature"),
+    }
+}
+
+const HORIZON: usize = 24;
+const RANK: usize = 2;
+
+fn config(seed: u64) -> LearnConfig {
+    LearnConfig {
+        seed,
+        dreamer: DreamerConfig {
+            encoder: EncoderConfig::default(),
+            model: ModelConfig::default(),
+            rank: RANK,
+            horizon: HORIZON,
+            reward_scale: 10.0,
+        },
+        pretrain_updates: 200,
+        rounds: 1,
+        episodes: 64,
+        aggregate: true,
+        fit: FitConfig::default(),
+        practice: PracticeConfig::default(),
+    }
+}
+
+fn subjects<'a>(names: &[&str], rules: &Arc<RuleSet>, model: &'a Roofline) -> Vec<Subject<'a>> {
+    let subject = |name: &&str| {
+        let task = Arc::new(Task::new(&common::model(name), rules.clone(), model));
+        let budget = Budget::default();
+        let problem = Problem { graph: task.graph(), rules, model, budget: &budget };
+        let known_us = Greedy.run(&problem, &mut |_| true).1.best_us;
+        Subject { name: (*name).to_owned(), known_us, task }
+    };
+    names.iter().map(subject).collect()
+}
+
+/// A loop on these graphs whose encoder was trained on `pretrain_on`, behind `until`.
+fn learner<'a>(
+    config: LearnConfig,
+    names: &[&str],
+    pretrain_on: &[&str],
+    rules: &Arc<RuleSet>,
+    model: &'a Roofline,
+    until: &dyn Fn(Phase) -> bool,
+) -> Learner<'a> {
+    let dreamer = Dreamer::new(config.dreamer, Device::Cpu, config.seed).expect("settings that fit");
+    let on = subjects(pretrain_on, rules, model);
+    let dreamer = pretrained(&config, &on, dreamer, &mut |_, _| {}).expect("there are graphs");
+    let mut learner = Learner::new(config, subjects(names, rules, model), dreamer);
+    while !until(learner.state().phase) {
+        learner.advance();
+    }
+    learner
+}
+
+fn speed(rules: &Arc<RuleSet>, model: &Roofline, threads: usize) {
+    const BATCH: usize = 4096;
+    const STEPS: usize = 24;
+    let settings = LearnConfig { episodes: 8, ..config(0) };
+    let names = ["squeezenet1_1"];
+    let mut learner = learner(settings, &names, &names, rules, model, &|phase| matches!(phase, Phase::Fit { .. }));
+    // A fit, so that slots come and go as they do.
+    while matches!(learner.state().phase, Phase::Fit { .. }) {
+        learner.advance();
+    }
+    let (world, table) = (learner.model(), learner.rules());
+    println!("what,temperature,threads,batch,steps,seconds,steps_per_second,mflop_per_step,gflop_per_second");
+    let mflop = world.flops_per_step(table.size()[0] as usize) / 1e6;
+    let row = |what: &str, temperature: f64, steps: u64, seconds: f64| {
+        let rate = steps as f64 / seconds;
+        println!(
+            "{what},{temperature},{threads},{BATCH},{steps},{seconds:.2},{rate:.0},{mflop:.3},{:.1}",
+            rate * mflop / 1e3
+        );
+    };
+    let start = learner.starts()[0].clone();
+    let shape = ControllerShape { rank: RANK, hidden: world.config.hidden };
+    let controllers = Controllers::new(shape, &[shape.first(true)], Device::Cpu);
+    for temperature in [0.0, 1.0] {
+        for _ in 0..2 {
+            let frames: Vec<&Frame> = vec![&start; BATCH];
+            let mut random = Random::new(0);
+            let begin = Instant::now();
+            no_grad(|| {
+                let mut dream = Dream::new(world, table, &frames);
+                let mut chance = Chance { temperature, random: &mut random, draws: BATCH as i64 };
+                for _ in 0..STEPS {
+                    let (state, slots, present) =
+                        (dream.state().unsqueeze(0), dream.slots().unsqueeze(0), dream.present().unsqueeze(0));
+                    let action = controllers.choose(&state, &slots, &present).squeeze_dim(0);
+                    let _ = dream.step(&action, &mut chance);
+                }
+                dream.z.sum(Kind::Float).double_value(&[])
+            });
+            row("dream", temperature, (BATCH * STEPS) as u64, begin.elapsed().as_secs_f64());
+        }
+    }
+    let practice = PracticeConfig { population: 64, dreams: 64, ..PracticeConfig::default() };
+    let practice = Practice::new(world, table, vec![&start], practice, (RANK, STEPS));
+    let (mut cma, mut random) = (practice.begin(), Random::new(0));
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let generation = practice.generation(&mut cma, &mut random);
+        row("dream and learning", 1.0, generation.steps, begin.elapsed().as_secs_f64());
+    }
+}
+
+/// Graphs that M is fitted to, and those that it never meets.
+const SEEN: [&str; 3] = ["squeezenet1_1", "nasrnn_4", "inception_pair"];
+const UNSEEN: [&str; 2] = ["resnext_stage", "attention_heads"];
+
+fn quality(rules: &Arc<RuleSet>, model: &Roofline, seeds: u64) {
+    println!(
+        "model,seed,on,horizon,state_skill,cost_skill,reward_skill,slot_f1,continue_accuracy,end_recall,states,\
+         fit_seconds,parameters"
+    );
+    for seed in 0..seeds {
+        let played = |phase| matches!(phase, Phase::Fit { .. });
+        let seen = learner(config(seed), &SEEN, &SEEN, rules, model, &played);
+        let unseen = learner(LearnConfig { episodes: 16, ..config(seed) }, &UNSEEN, &SEEN, rules, model, &played);
+        let (fit_to, judge_by) = seen.data().split(HELD_OUT);
+        let elsewhere: Vec<&Trajectory> = unseen.data().trajectories.iter().collect();
+        for (name, components) in [("mixture of 5", 5), ("one Gaussian", 1), ("deterministic", 0)] {
+            let of = ModelConfig { components, ..ModelConfig::default() };
+            let begin = Instant::now();
+            let world = fitted(of, &fit_to, seen.rules(), seed);
+            let seconds = begin.elapsed().as_secs_f64();
+            for (on, episodes) in [("unseen episodes", &judge_by), ("unseen graphs", &elsewhere)] {
+                for (horizon, q) in measure(&world, seen.rules(), episodes) {
+                    let Quality {
+                        state_skill,
+                        cost_skill,
+                        reward_skill,
+                        slot_f1,
+                        continue_accuracy,
+                        end_recall,
+                        count,
+                    } = q;
+                    println!(
+                        "{name},{seed},{on},{horizon},{state_skill:.4},{cost_skill:.4},{reward_skill:.4},{slot_f1:.4},\
+                         {continue_accuracy:.4},{end_recall:.4},{count},{seconds:.1},{}",
+                        world.parameters.count()
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn fitted(of: ModelConfig, episodes: &[&Trajectory], table: &tch::Tensor, seed: u64) -> WorldModel {
+    let mut world = WorldModel::new(of, Device::Cpu, seed);
+    world.scales.measure(&Sequences::new(episodes, Device::Cpu), of.normalise_deltas);
+    let config = FitConfig::default();
+    let mut fit = Fit::new(&world);
+    for epoch in 0..config.epochs {
+        let done = epoch as f64 / config.epochs as f64;
+        fit.epoch(&world, episodes, table, &config, done, seed << 32 | epoch as u64);
+    }
+    world
+}
+
+/// As Ha and Schmidhuber's table has them, and more.
+const TEMPERATURES: [f64; 10] = [0.0, 0.1, 0.5, 0.75, 1.0, 1.15, 1.3, 1.5, 2.0, 3.0];
+
+fn temperature(rules: &Arc<RuleSet>, model: &Roofline, name: &str, seeds: u64, generations: usize) {
+    println!(
+        "model,temperature,seed,start,dream_return,predicted_slots,real_return_slots,real_return_candidates,\
+         untrained_real_return,greedy_return,seconds"
+    );
+    for seed in 0..seeds {
+        let fitted = |phase| matches!(phase, Phase::Practise { .. });
+        let mut learner = learner(config(seed), &[name], &[name], rules, model, &fitted);
+        let subject = &learner.subjects()[0];
+        let greedy = (subject.task.start_us() / subject.known_us).ln();
+        let scale = learner.config().dreamer.reward_scale;
+        for (begins, warm_start) in [("cold", false), ("warm", true)] {
+            let untrained = learner.worth_of(&config(seed).dreamer.controller().first(warm_start))[0].slots / scale;
+            for temperature in TEMPERATURES {
+                let of = PracticeConfig { temperature, warm_start, generations, ..PracticeConfig::default() };
+                let begin = Instant::now();
+                let (middle, dreamt) = {
+                    let practice =
+                        Practice::new(learner.model(), learner.rules(), learner.starts(), of, (RANK, HORIZON));
+                    let (mut cma, mut random) = (practice.begin(), Random::new(seed));
+                    for _ in 0..generations {
+                        practice.generation(&mut cma, &mut random);
+                    }
+                    let dreams = practice.returns(&[cma.mean.clone()], temperature, 64, &mut Random::new(seed + 1)).0;
+                    (cma.mean, dreams[0])
+                };
+                let seconds = begin.elapsed().as_secs_f64();
+                let worth = learner.worth_of(&middle)[0];
+                println!(
+                    "{name},{temperature},{seed},{begins},{:.4},{:.4},{:.4},{:.4},{untrained:.4},{greedy:.4},{seconds:.1}",
+                    dreamt / scale,
+                    worth.dreamt / scale,
+                    worth.slots / scale,
+                    worth.candidates / scale
+                );
+            }
+        }
+    }
+}
