@@ -40,7 +40,8 @@ Example:
   graphopt train-world-model inception_pair --out runs/dream --preset cpu"
 )]
 pub struct TrainWorldModel {
-    /// Models to learn on: .onnx or .json files, or names of built-in models (default: all built-in ones).
+    /// Models to learn on: .onnx or .json files, names of built-in models, or valley_DEPTH_BLOCKS (default: all built-in
+    /// models).
     #[arg(value_name = "MODEL")]
     models: Vec<PathBuf>,
     /// Folder of the run.
@@ -191,7 +192,7 @@ impl TrainWorldModel {
         let mut subjects = Vec::new();
         for path in &models {
             bar.set_message(format!("preparing {}", path.display()));
-            let graph = args::open(path, &self.dims)?.graph;
+            let graph = args::graph(path, &self.dims)?;
             let task = Arc::new(Task::new(&graph, rules.clone(), model));
             if task.start_us() <= 0.0 {
                 anyhow::bail!("{}: there is nothing to make cheaper: its estimated time is 0", path.display());

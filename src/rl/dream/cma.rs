@@ -86,6 +86,7 @@ impl SepCma {
     }
 
     /// Moves by how good the candidates were: higher is better. Those without a number count as worst.
+    #[allow(clippy::needless_range_loop, reason = "one coordinate of several lists at a time")]
     pub fn tell(&mut self, candidates: &[Vec<f64>], scores: &[f64]) {
         let n = self.mean.len();
         let k = Constants::new(n, self.population);

@@ -53,15 +53,8 @@ fn a_controller_trained_in_the_dream_of_a_chain_is_optimal_on_the_chain() {
         assert!(q.state_skill > 0.5 && q.reward_skill > 0.5 && q.slot_f1 > 0.7, "{k} ahead: {q:?}");
         assert!(q.continue_accuracy > 0.9, "{k} ahead: {q:?}");
     }
-    let config = PracticeConfig {
-        population: 24,
-        dreams: 4,
-        generations: 40,
-        sigma: 0.5,
-        temperature: 0.3,
-        warm_start: false,
-        ..PracticeConfig::default()
-    };
+    let config =
+        PracticeConfig { population: 24, dreams: 4, generations: 40, sigma: 0.5, temperature: 0.3, warm_start: false };
     let start = random_episode(&mut Random::new(9)).frames.remove(0);
     let practice = Practice::new(&model, &table, vec![&start], config, (RANK, HORIZON));
     let (mut cma, mut random) = (practice.begin(), Random::new(1));
@@ -95,8 +88,10 @@ fn masked_steps_do_not_count() {
     let mut random = Random::new(4);
     let (long, mut short) = (random_episode(&mut random), random_episode(&mut random));
     short.actions.truncate(2);
-    (short.deeds.truncate(2), short.rewards.truncate(2));
-    (short.frames.truncate(3), short.costs.truncate(3));
+    short.deeds.truncate(2);
+    short.rewards.truncate(2);
+    short.frames.truncate(3);
+    short.costs.truncate(3);
     let model = WorldModel::new(small(2), Device::Cpu, 0);
     let table = rule_table(&RULES, Device::Cpu);
     let loss = |episodes: &[&Trajectory]| {

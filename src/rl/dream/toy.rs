@@ -103,7 +103,7 @@ pub fn play(model: &WorldModel, table: &Tensor, parameters: &[f64], rank: usize)
             let slots = embed(&rules, &features, table).unsqueeze(0);
             let slot = controllers.choose(&state, &slots, &rules.ge(0).unsqueeze(0)).int64_value(&[0, 0]);
             let at = slot.min(SLOTS as i64 - 1);
-            let rule = if slot == SLOTS as i64 { rules.select(1, 0) * 0 - 1 } else { rules.select(1, at) };
+            let rule = if slot == SLOTS as i64 { Tensor::from_slice(&[-1i64]) } else { rules.select(1, at) };
             let action = embed_action(&rule, &features.select(1, at), table);
             carry = model.step(&carry, &z, &action).0;
             slot as usize

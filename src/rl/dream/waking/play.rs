@@ -166,12 +166,11 @@ impl<'a> Playing<'a> {
     }
 }
 
-/// Plays episodes side by side until all are over: `choose` is given each one's number, state and action number.
-pub fn play<'a>(
-    eye: &mut Eye,
-    mut playing: Vec<Playing<'a>>,
-    choose: &mut dyn FnMut(usize, &Scene, usize) -> (Option<u32>, Deed),
-) -> Vec<Trajectory> {
+/// What is done in an episode, by its number, its state and how many actions it has had.
+pub type Choose<'c> = &'c mut dyn FnMut(usize, &Scene, usize) -> (Option<u32>, Deed);
+
+/// Plays episodes side by side until all are over.
+pub fn play<'a>(eye: &mut Eye, mut playing: Vec<Playing<'a>>, choose: Choose<'_>) -> Vec<Trajectory> {
     let mut over = vec![false; playing.len()];
     while over.contains(&false) {
         let mut going: Vec<(usize, &mut Playing<'a>)> =
