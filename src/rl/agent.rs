@@ -1,5 +1,6 @@
 //! An agent: encoder and heads with their parameters, and how it chooses.
 
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor, no_grad};
 
@@ -97,15 +98,6 @@ pub struct Decision {
     pub logprob: f32,
     /// What it expects to gain from here.
     pub value: f32,
-}
-
-/// How a choice is made of probabilities.
-#[derive(Debug)]
-pub enum Manner<'a> {
-    /// Drawn.
-    Sample(&'a mut Random),
-    /// The likeliest.
-    Greedy,
 }
 
 /// An agent.
@@ -217,17 +209,30 @@ impl Agent {
         self.heads.judge(&batch, &nodes, None)
     }
 
-    /// Decides in each of several states.
+    /// Draws a decision in each of several states.
     pub fn decide(
         &mut self,
         digests: &[&Digest],
         rules: &[RuleObservation],
         known: &Neighbourhoods,
-        manner: &mut Manner<'_>,
+        random: &mut Random,
     ) -> Vec<Decision> {
         let (batch, judgement) = self.judge_quickly(digests, rules, known);
         let chances = Chances::of(&batch, &judgement);
-        (0..digests.len()).map(|graph| chances.decide(graph, digests[graph], manner)).collect()
+        (0..digests.len()).map(|graph| chances.decide(graph, digests[graph], random)).collect()
+    }
+
+    /// The likeliest decision in a state: the likeliest rule of those that are not put aside, or to stop, and its likeliest
+    /// place.
+    pub fn likeliest(
+        &mut self,
+        digest: &Digest,
+        rules: &[RuleObservation],
+        known: &Neighbourhoods,
+        aside: &FxHashSet<u32>,
+    ) -> Choice {
+        let (batch, judgement) = self.judge_quickly(&[digest], rules, known);
+        Chances::of(&batch, &judgement).likeliest(digest, aside)
     }
 }
 
@@ -310,50 +315,53 @@ impl Chances<'_> {
         (choice, self.rule[pair + group] + place)
     }
 
-    fn decide(&self, graph: usize, digest: &Digest, manner: &mut Manner<'_>) -> Decision {
+    fn decide(&self, graph: usize, digest: &Digest, random: &mut Random) -> Decision {
         let pairs = self.batch.pair_starts[graph]..self.batch.pair_starts[graph + 1];
         let first = self.batch.candidate_starts[pairs.start];
         let mut rules: Vec<f32> = self.rule[pairs].to_vec();
         rules.push(self.stop[graph]);
-        let group = manner.pick(&rules);
+        let group = draw(&rules, random);
         let value = self.value[graph];
         let Some(of) = digest.groups.get(group) else {
             return Decision { choice: Choice::Stop, logprob: self.stop[graph], value };
         };
         let places = &self.place[first + of.start as usize..first + of.end as usize];
-        let distinct = of.start as usize + manner.pick(places);
-        let which = manner.pick_evenly(digest.distinct[distinct].sites.len());
+        let distinct = of.start as usize + draw(places, random);
+        let which = random.below(digest.distinct[distinct].sites.len());
         let (choice, logprob) = self.site(graph, digest, group, distinct, which);
         Decision { choice, logprob, value }
     }
+
+    /// The likeliest choice in the one state of the batch.
+    fn likeliest(&self, digest: &Digest, aside: &FxHashSet<u32>) -> Choice {
+        let open = |group: &usize| !aside.contains(&digest.groups[*group].rule);
+        let Some(group) = first_largest((0..digest.groups.len()).filter(open), |group| self.rule[group]) else {
+            return Choice::Stop;
+        };
+        if self.stop[0] > self.rule[group] {
+            return Choice::Stop;
+        }
+        let of = digest.groups[group];
+        let distinct = first_largest(of.start as usize..of.end as usize, |at| self.place[at]);
+        let distinct = distinct.expect("a rule in the digest has candidates");
+        self.site(0, digest, group, distinct, 0).0
+    }
 }
 
-impl Manner<'_> {
-    /// A position by log-probabilities that sum to one.
-    fn pick(&mut self, logs: &[f32]) -> usize {
-        match self {
-            Manner::Greedy => {
-                let best = (0..logs.len()).max_by(|a, b| logs[*a].total_cmp(&logs[*b]).then(b.cmp(a)));
-                best.expect("something is legal")
-            }
-            Manner::Sample(random) => {
-                let total: f64 = logs.iter().map(|l| f64::from(*l).exp()).sum();
-                let mut left = random.unit() * total;
-                for (at, log) in logs.iter().enumerate() {
-                    left -= f64::from(*log).exp();
-                    if left < 0.0 {
-                        return at;
-                    }
-                }
-                logs.len() - 1
-            }
-        }
-    }
+/// The first of the items with the largest weight.
+fn first_largest(items: impl Iterator<Item = usize>, weight: impl Fn(usize) -> f32) -> Option<usize> {
+    items.max_by(|a, b| weight(*a).total_cmp(&weight(*b)).then(b.cmp(a)))
+}
 
-    fn pick_evenly(&mut self, count: usize) -> usize {
-        match self {
-            Manner::Greedy => 0,
-            Manner::Sample(random) => random.below(count),
+/// A position, drawn by log-probabilities that sum to one.
+fn draw(logs: &[f32], random: &mut Random) -> usize {
+    let total: f64 = logs.iter().map(|l| f64::from(*l).exp()).sum();
+    let mut left = random.unit() * total;
+    for (at, log) in logs.iter().enumerate() {
+        left -= f64::from(*log).exp();
+        if left < 0.0 {
+            return at;
         }
     }
+    logs.len() - 1
 }

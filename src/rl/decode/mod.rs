@@ -1,8 +1,8 @@
 //! Searching with an agent: its policy alone, sampled, in a beam, or as the guide of a best-first search.
 //!
 //! Every way returns the best graph that it visited, and begins with the likeliest path: when an episode gains, another one
-//! begins at the best graph, so that an agent may do more than one horizon of rewrites. What is left of the budget goes to
-//! looking around from where the last gain began. A pop of the budget is a rewrite applied
+//! begins at the best graph, so that an agent may do more than one horizon of rewrites. Then it looks around from where the
+//! last gain began; what that finds is gone on from in the same way, until nothing gains or the budget is spent. A pop of the budget is a rewrite applied
 //! for the first time: one cost evaluation, as in the classical searches. Replays of known paths are not counted.
 
 mod queue;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use self::queue::{Path, Waiting};
-use super::agent::{Agent, Chances, Choice, Manner};
+use super::agent::{Agent, Chances, Choice};
 use super::env::{Action, Env, EnvSettings, Task};
 use super::neighbourhood::Neighbourhoods;
 use super::net::batch::Batch;
@@ -81,8 +81,10 @@ impl PolicySearch {
     }
 }
 
-/// States that are looked at together.
+/// States that are looked at together in a guided search.
 const BATCH: usize = 16;
+/// Episodes that are drawn together: a large graph is no further than a horizon after each.
+const EPISODES: usize = 8;
 /// Classes are forgotten when their table takes more than this.
 const MAX_TABLE_BYTES: usize = 256 << 20;
 /// Gains below this are noise of the arithmetic.
@@ -141,10 +143,32 @@ struct Running<'p, 'r> {
 }
 
 impl<'p> Running<'p, '_> {
-    /// Goes down the likeliest path, from the start and then from the best graph as long as that gains; then looks around
-    /// from where the last gain began.
+    /// Goes down the likeliest paths, looks around, and goes down again from what that found, until nothing gains.
     fn search(&mut self, decoding: Decoding) -> StopReason {
         let mut origin: Vec<Arc<Candidate>> = Vec::new();
+        loop {
+            if let Some(reason) = self.descend(&mut origin) {
+                return reason;
+            }
+            let before_us = self.best.cost_us;
+            let reason = match decoding {
+                Decoding::Greedy => None,
+                Decoding::Samples => self.samples(&origin),
+                Decoding::Beam { width } => self.beam(&self.task(&origin), &origin, width.max(1)),
+                Decoding::Guided => self.guided(&self.task(&origin), &origin),
+            };
+            if let Some(reason) = reason {
+                return reason;
+            }
+            if !self.gained(before_us) {
+                return StopReason::Exhausted;
+            }
+        }
+    }
+
+    /// Goes down the likeliest path from the best graph, again and again as long as that gains. `origin` is then where the
+    /// last gain began.
+    fn descend(&mut self, origin: &mut Vec<Arc<Candidate>>) -> Option<StopReason> {
         loop {
             let from = self.best.rewrites.clone();
             let task = self.task(&from);
@@ -154,21 +178,18 @@ impl<'p> Running<'p, '_> {
             }
             let before_us = self.best.cost_us;
             if let Some(reason) = self.likeliest(&task, &from) {
-                return reason;
+                return Some(reason);
             }
-            if self.best.cost_us >= before_us - MIN_GAIN_US {
-                break;
+            if !self.gained(before_us) {
+                return None;
             }
-            origin = from;
+            *origin = from;
         }
-        let task = self.task(&origin);
-        let reason = match decoding {
-            Decoding::Greedy => None,
-            Decoding::Samples => self.samples(&task, &origin),
-            Decoding::Beam { width } => self.beam(&task, &origin, width.max(1)),
-            Decoding::Guided => self.guided(&task, &origin),
-        };
-        reason.unwrap_or(StopReason::Exhausted)
+    }
+
+    /// Whether the best graph is cheaper than this.
+    fn gained(&self, before_us: f64) -> bool {
+        self.best.cost_us < before_us - MIN_GAIN_US
     }
 
     /// The task of making the graph behind these rewrites cheaper.
@@ -213,28 +234,49 @@ impl<'p> Running<'p, '_> {
         envs.iter_mut().map(|env| Digest::new(env.observe(&mut self.known), by)).collect()
     }
 
-    /// Plays the likeliest episode. It ends when it comes back to where it was.
+    /// Plays the likeliest episode. Where it comes back to a graph that it was at, it goes on from there without the rules
+    /// that led round, until something gains: a policy that never pays for a loop may go round for ever.
     fn likeliest(&mut self, task: &Arc<Task<'p>>, origin: &[Arc<Candidate>]) -> Option<StopReason> {
         let mut env = self.env(task);
-        let mut seen = FxHashSet::from_iter([env.graph().state_hash()]);
+        // The graph before each action, the action, and its rule.
+        let mut path: Vec<(u128, usize, u32)> = Vec::new();
+        let mut aside: FxHashSet<u32> = FxHashSet::default();
+        let mut best_us = task.start_us();
         while !env.is_over() {
-            if let Some(reason) = self.play(&mut [&mut env], origin, true) {
+            let digest = self.digests(&mut [&mut env]).remove(0);
+            self.counts.expanded += 1;
+            let Choice::Site { group, site, .. } = self.agent.likeliest(&digest, &self.rules, &self.known, &aside)
+            else {
+                return None;
+            };
+            if let Some(reason) = self.stop() {
                 return Some(reason);
             }
-            if !env.is_over() && !seen.insert(env.graph().state_hash()) {
+            path.push((env.graph().state_hash(), site as usize, digest.groups[group as usize].rule));
+            env.step(Action::Apply(site as usize));
+            self.count(&env, origin);
+            if env.info().best_us < best_us - MIN_GAIN_US {
+                best_us = env.info().best_us;
+                aside.clear();
+            }
+            let here = env.graph().state_hash();
+            if let Some(at) = path.iter().position(|(before, ..)| *before == here) {
                 self.counts.duplicates += 1;
-                break;
+                aside.extend(path.drain(at..).map(|(.., rule)| rule));
+                env.reset();
+                path.iter().for_each(|(_, action, _)| {
+                    env.step(Action::Apply(*action));
+                });
             }
         }
         None
     }
 
-    /// One step of each of several episodes.
-    fn play(&mut self, envs: &mut [&mut Env<'p>], origin: &[Arc<Candidate>], likeliest: bool) -> Option<StopReason> {
+    /// One step, drawn, of each of several episodes.
+    fn play(&mut self, envs: &mut [&mut Env<'p>], origin: &[Arc<Candidate>]) -> Option<StopReason> {
         let digests = self.digests(envs);
         let refs: Vec<&Digest> = digests.iter().collect();
-        let mut manner = if likeliest { Manner::Greedy } else { Manner::Sample(&mut self.random) };
-        let decisions = self.agent.decide(&refs, &self.rules, &self.known, &mut manner);
+        let decisions = self.agent.decide(&refs, &self.rules, &self.known, &mut self.random);
         self.counts.expanded += refs.len();
         for (env, decision) in envs.iter_mut().zip(decisions) {
             match decision.choice {
@@ -253,23 +295,32 @@ impl<'p> Running<'p, '_> {
         None
     }
 
-    /// Draws episodes until the budget is spent. Many that apply nothing end it: the policy has nothing to say.
-    fn samples(&mut self, task: &Arc<Task<'p>>, origin: &[Arc<Candidate>]) -> Option<StopReason> {
+    /// Draws a few episodes at a time, from where the last gain began and from the best graph by turns, until one gains. Many that apply
+    /// nothing end it: the policy has nothing to say.
+    fn samples(&mut self, origin: &[Arc<Candidate>]) -> Option<StopReason> {
         const IDLE: usize = 20;
-        let mut idle = 0;
-        while idle < IDLE {
+        let best = self.best.rewrites.clone();
+        let starts = [(self.task(origin), origin), (self.task(&best), &best[..])];
+        let (mut idle, before_us) = (0, self.best.cost_us);
+        for (task, origin) in starts.iter().cycle() {
             let pops = self.counts.pops;
-            let mut envs: Vec<Env<'p>> = (0..BATCH).map(|_| self.env(task)).collect();
+            let mut envs: Vec<Env<'p>> = (0..EPISODES).map(|_| self.env(task)).collect();
             loop {
                 let mut playing: Vec<&mut Env<'p>> = envs.iter_mut().filter(|env| !env.is_over()).collect();
                 if playing.is_empty() {
                     break;
                 }
-                if let Some(reason) = self.play(&mut playing, origin, false) {
+                if let Some(reason) = self.play(&mut playing, origin) {
                     return Some(reason);
                 }
             }
+            if self.gained(before_us) {
+                return None;
+            }
             idle = if self.counts.pops == pops { idle + 1 } else { 0 };
+            if idle == IDLE {
+                break;
+            }
         }
         Some(StopReason::Exhausted)
     }
@@ -339,7 +390,7 @@ impl<'p> Running<'p, '_> {
         let mut queue: BinaryHeap<Waiting> = BinaryHeap::new();
         let mut seen: FxHashSet<u128> = FxHashSet::default();
         let mut envs: Vec<Env<'p>> = (0..BATCH).map(|_| self.env(task)).collect();
-        let horizon = self.agent.config.horizon;
+        let (horizon, before_us) = (self.agent.config.horizon, self.best.cost_us);
         let mut serial = 0;
         let mut paths: Vec<Arc<Path>> = vec![Arc::new(Path { parent: None, action: 0, length: 0 })];
         loop {
@@ -386,7 +437,7 @@ impl<'p> Running<'p, '_> {
                     self.counts.duplicates += 1;
                 }
             }
-            if paths.is_empty() {
+            if paths.is_empty() || self.gained(before_us) {
                 return None;
             }
         }

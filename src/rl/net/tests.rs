@@ -8,7 +8,7 @@ use super::batch::Batch;
 use super::digest::Digest;
 use super::encoder::{EncoderConfig, Gather, Global};
 use super::testing;
-use crate::rl::agent::{Agent, AgentConfig, Chances, Choice, Manner, log_probability, to_vec};
+use crate::rl::agent::{Agent, AgentConfig, Chances, Choice, log_probability, to_vec};
 use crate::rl::neighbourhood::Neighbourhoods;
 use crate::rl::observation::{Observation, RuleObservation};
 use crate::rl::random::Random;
@@ -124,7 +124,7 @@ fn a_decision_has_the_probability_that_the_update_computes() {
         let mut random = Random::new(0);
         let mut counts: BTreeMap<bool, usize> = BTreeMap::new();
         for _ in 0..8 {
-            let decisions = agent.decide(&refs, &fixture.rules, &fixture.known, &mut Manner::Sample(&mut random));
+            let decisions = agent.decide(&refs, &fixture.rules, &fixture.known, &mut random);
             let choices: Vec<Choice> = decisions.iter().map(|d| d.choice).collect();
             let (batch, judgement) = agent.judge(&refs, &fixture.rules, &fixture.known);
             let again = log_probability(&batch, &judgement, &refs, &choices);

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use self::tally::{Clock, Episodes};
-use super::agent::{Agent, Decision, Manner};
+use super::agent::{Agent, Decision};
 use super::env::{Action, Task};
 use super::latency::Latency;
 use super::metrics::Metrics;
@@ -264,7 +264,7 @@ impl<'a> Trainer<'a> {
             let start = Instant::now();
             let refs: Vec<&Digest> = digests.iter().collect();
             let mut random = self.random;
-            let decisions = self.agent.decide(&refs, &self.rules, self.envs.table(), &mut Manner::Sample(&mut random));
+            let decisions = self.agent.decide(&refs, &self.rules, self.envs.table(), &mut random);
             clock.acting += start.elapsed().as_secs_f64();
             if step == self.config.ppo.num_steps {
                 // Only the values are wanted: the draws are not counted.
