@@ -353,11 +353,13 @@ fn a_world_model_is_learned_gone_on_with_and_used() {
     assert!(again.stderr.contains("going on") && again.json()["units"] == report["units"], "{}", again.stderr);
 
     let agent = ["--agent", "run/agent.safetensors"];
-    let args = ["optimise", model, "--dry-run", "--json", "--no-measure", "--budget", "40", "--search", "dream"];
-    let report = graphopt(folder, &[&args[..], &agent].concat()).ok().json();
-    assert_eq!((&report["search"]["method"], &report["check"]["passed"]), (&"dream".into(), &true.into()));
-    let (before, after) = (&report["cost_before"]["time_us"], &report["chosen"]["method_time_us"]);
-    assert!(after.as_f64().unwrap() <= before.as_f64().unwrap() + 1e-6, "{after} of {before}");
+    for search in ["dream", "mpc", "mpc-random", "gumbel", "gumbel-dream"] {
+        let args = ["optimise", model, "--dry-run", "--json", "--no-measure", "--budget", "20", "--search", search];
+        let report = graphopt(folder, &[&args[..], &agent].concat()).ok().json();
+        assert_eq!((&report["search"]["method"], &report["check"]["passed"]), (&search.into(), &true.into()));
+        let (before, after) = (&report["cost_before"]["time_us"], &report["chosen"]["method_time_us"]);
+        assert!(after.as_f64().unwrap() <= before.as_f64().unwrap() + 1e-6, "{search}: {after} of {before}");
+    }
 
     let refused = |args: &[&str], text: &str| graphopt(folder, &[args, &["--device", "cpu"]].concat()).refused(text);
     refused(&["optimise", model, "--search", "dream"], "train-world-model");

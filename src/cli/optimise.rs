@@ -14,6 +14,8 @@ use crate::cost::{self, CostModel, DeviceProfile, Measured, Roofline};
 use crate::formats::{self, Imported, model::Format};
 use crate::rewrite::RuleSet;
 use crate::rl::decode::{BEAM_WIDTH, Decoding};
+use crate::rl::dream::plan::Proposals;
+use crate::rl::dream::waking::lookahead::Way;
 use crate::rl::dream::waking::search::DreamSearch;
 use crate::search::{
     Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Portfolio, Progress, Search, Settings, StopReason,
@@ -101,6 +103,14 @@ enum Method {
     Guided,
     /// A controller that was trained in the dream of a world model.
     Dream,
+    /// Every first action, then the controller's, imagined by the world model; the first of what is worth most.
+    Mpc,
+    /// The same with random actions behind the first.
+    MpcRandom,
+    /// Root search: few simulations of rewrites that the controller likes, each made for real.
+    Gumbel,
+    /// The same with simulations that the world model imagines.
+    GumbelDream,
 }
 
 /// A source of costs.
@@ -140,7 +150,11 @@ impl Optimise {
             Method::PpoGreedy => self.with_agent(Decoding::Greedy, &rules, device)?,
             Method::PpoBeam => self.with_agent(Decoding::Beam { width: BEAM_WIDTH }, &rules, device)?,
             Method::Guided => self.with_agent(Decoding::Guided, &rules, device)?,
-            Method::Dream => self.with_dreamer(&rules, device)?,
+            Method::Dream => self.with_dreamer(Way::Controller, &rules, device)?,
+            Method::Mpc => self.with_dreamer(Way::Mpc(Proposals::Controller), &rules, device)?,
+            Method::MpcRandom => self.with_dreamer(Way::Mpc(Proposals::Random), &rules, device)?,
+            Method::Gumbel => self.with_dreamer(Way::Gumbel, &rules, device)?,
+            Method::GumbelDream => self.with_dreamer(Way::GumbelDream, &rules, device)?,
         };
         let settings = Settings {
             search: search.as_ref(),
@@ -184,9 +198,9 @@ impl Optimise {
     }
 
     /// A search by the world model and the controller of `--agent`.
-    fn with_dreamer(&self, rules: &RuleSet, device: tch::Device) -> anyhow::Result<Box<dyn Search>> {
+    fn with_dreamer(&self, way: Way, rules: &RuleSet, device: tch::Device) -> anyhow::Result<Box<dyn Search>> {
         let dreamer = agents::dreamer(self.agent.as_deref(), &rules.digest(), device)?;
-        Ok(Box::new(DreamSearch::new(dreamer, self.seed)))
+        Ok(Box::new(DreamSearch::new(dreamer, way, self.seed)))
     }
 
     /// That the output is none of the files that hold the input's tensors.

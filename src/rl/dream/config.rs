@@ -53,11 +53,14 @@ pub struct FitConfig {
     pub learning_rate: f64,
     /// Longest gradient.
     pub max_grad_norm: f64,
+    /// What is pooled of the whole is shifted by so many deviations in every other episode, the same all along: M is to learn
+    /// what changes, not which graph it is.
+    pub shift: f64,
 }
 
 impl Default for FitConfig {
     fn default() -> FitConfig {
-        FitConfig { epochs: 40, batch: 16, learning_rate: 5e-3, max_grad_norm: 1.0 }
+        FitConfig { epochs: 40, batch: 16, learning_rate: 5e-3, max_grad_norm: 1.0, shift: 1.0 }
     }
 }
 

@@ -43,12 +43,14 @@ impl Fit {
         seed: u64,
     ) -> EpochLosses {
         let mut order: Vec<usize> = (0..episodes.len()).collect();
-        Random::new(seed).shuffle(&mut order);
+        let mut random = Random::new(seed);
+        random.shuffle(&mut order);
         let learning_rate = config.learning_rate * (1.0 - 0.9 * done);
         let (mut sums, mut count): (EpochLosses, f64) = (Vec::new(), 0.0);
         for part in order.chunks(config.batch.max(1)) {
             let batch: Vec<&Trajectory> = part.iter().map(|&at| episodes[at]).collect();
-            let data = Sequences::new(&batch, model.device());
+            let mut data = Sequences::new(&batch, model.device());
+            data.shift(&model.scales.whole[1], config.shift, &mut random);
             let losses = model.losses(&data, rules);
             self.adam.zero_grad();
             losses.total().backward();

@@ -19,6 +19,7 @@ pub mod dream;
 pub mod fit;
 pub mod frame;
 pub mod model;
+pub mod plan;
 pub mod practice;
 pub mod quality;
 pub mod sequences;

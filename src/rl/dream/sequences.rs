@@ -3,8 +3,9 @@
 use tch::{Device, Kind, Tensor};
 
 use super::data::Trajectory;
-use super::frame::{ACTION, Deed, EMPTY, Frame, RULE, SLOT, SLOT_FEATURES, WHOLE};
+use super::frame::{ACTION, Deed, EMPTY, Frame, GLOBALS_AT, RULE, SLOT, SLOT_FEATURES, WHOLE};
 use super::slots::SLOTS;
+use crate::rl::random::Random;
 
 /// `N` episodes of at most `T` actions. What lies behind an episode's end is 0 (empty, for rules).
 #[derive(Debug)]
@@ -113,6 +114,20 @@ impl Sequences {
             goes_on: table(&goes_on, &[n, t]),
             mask: table(&mask, &[n, t]),
         }
+    }
+
+    /// Shifts what is pooled of the whole in every other episode, all its states alike: by a normal number times `by` and the
+    /// deviation `[U]`. What the globals say stays.
+    pub fn shift(&mut self, deviation: &Tensor, by: f64, random: &mut Random) {
+        if by == 0.0 {
+            return;
+        }
+        let n = self.mask.size()[0];
+        let numbers: Vec<f32> = (0..n as usize * WHOLE)
+            .map(|at| if at / WHOLE % 2 == 0 && at % WHOLE < GLOBALS_AT { (by * random.normal()) as f32 } else { 0.0 })
+            .collect();
+        let shift = Tensor::from_slice(&numbers).reshape([n, 1, WHOLE as i64]).to_device(self.whole.device());
+        self.whole = &self.whole + shift * deviation;
     }
 
     /// Number of actions at most.

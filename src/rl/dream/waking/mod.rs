@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod collect;
 pub mod learner;
+pub mod lookahead;
 pub mod pilot;
 pub mod play;
 pub mod pretrain;

@@ -3,9 +3,10 @@
 use tch::{Tensor, no_grad};
 
 use crate::rl::dream::controller::Controllers;
-use crate::rl::dream::frame::{Deed, EMPTY, SLOT_FEATURES};
+use crate::rl::dream::dream::Dream;
+use crate::rl::dream::frame::{Deed, EMPTY, Frame, SLOT_FEATURES};
 use crate::rl::dream::model::{Carry, WorldModel};
-use crate::rl::dream::sequences::{embed, embed_action};
+use crate::rl::dream::sequences::{embed, embed_action, stack};
 
 /// M and one controller.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,26 @@ impl<'m> Pilot<'m> {
     /// At the start of an episode.
     pub fn new(mind: Mind<'m>) -> Pilot<'m> {
         Pilot { carry: mind.model.start(1), mind }
+    }
+
+    /// The same, to go on from here in another way.
+    pub fn fork(&self) -> Pilot<'m> {
+        let Carry { h, c } = &self.carry;
+        Pilot { mind: self.mind, carry: Carry { h: h.shallow_clone(), c: c.shallow_clone() } }
+    }
+
+    /// One dream that begins where the episode is.
+    pub fn dream(&self, frame: &Frame) -> Dream<'m> {
+        let (whole, rules, features) = stack(&[frame], self.mind.model.device());
+        let Carry { h, c } = &self.carry;
+        let carry = Carry { h: h.shallow_clone(), c: c.shallow_clone() };
+        let z = self.mind.model.standardise(&whole);
+        Dream::from_parts(self.mind.model, self.mind.table, carry, (z, rules, features))
+    }
+
+    /// Its mind.
+    pub fn mind(&self) -> Mind<'m> {
+        self.mind
     }
 
     fn z(&self, whole: &[f32]) -> Tensor {

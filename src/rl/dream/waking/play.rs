@@ -151,6 +151,16 @@ impl<'a> Playing<'a> {
         Scene { digest, look, frame, seats }
     }
 
+    /// The actions so far.
+    pub fn actions(&self) -> &[Option<u32>] {
+        &self.record.actions
+    }
+
+    /// What the actions from this number on have earned, scaled.
+    pub fn earned_since(&self, action: usize) -> f32 {
+        self.record.rewards[action..].iter().sum()
+    }
+
     /// Takes an action.
     pub fn step(&mut self, (action, deed): (Option<u32>, Deed)) {
         let step = self.env.step(action.map_or(Action::Stop, |site| Action::Apply(site as usize)));

@@ -1,4 +1,4 @@
-//! Searching with a dreamer: its controller in the real environment.
+//! Searching with a dreamer: its controller in the real environment, alone or looking ahead.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -6,23 +6,26 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use super::agent::Dreamer;
-use super::collect::{Sight, pilot_pick};
+use super::lookahead::{CONSIDERED, SIMULATIONS, Way, as_pick, decide, prior};
 use super::pilot::{Mind, Pilot};
-use super::play::{Eye, Pick, Playing};
+use super::play::{Eye, Pick, Playing, Scene};
 use crate::graph::Graph;
 use crate::rewrite::Candidate;
 use crate::rl::dream::controller::Controllers;
 use crate::rl::dream::data::Player;
 use crate::rl::dream::fit::rule_table;
+use crate::rl::dream::frame::Deed;
+use crate::rl::dream::plan::gumbel_choice;
 use crate::rl::env::Task;
 use crate::rl::random::Random;
 use crate::rl::random_search::{Found, why_stop};
 use crate::search::{Counts, Problem, Report, Search, State, StopReason, Stopwatch, Watcher};
 
-/// A search by a controller that was trained in a dream: its episode, again from the best graph as long as that gains; then,
-/// until the budget is spent, episodes in which it strays.
+/// A search by a dreamer: its episode, again from the best graph as long as that gains; then, until the budget is spent,
+/// episodes in which it strays.
 pub struct DreamSearch {
     dreamer: RefCell<Option<Dreamer>>,
+    way: Way,
     seed: u64,
 }
 
@@ -30,19 +33,21 @@ pub struct DreamSearch {
 const MIN_GAIN_US: f64 = 1e-6;
 /// Shares of actions that are random in episodes that stray, by turns.
 const STRAYS: [f64; 4] = [0.05, 0.1, 0.2, 0.4];
+/// Actions of a simulation in the real environment.
+const SIMULATED_DEPTH: usize = 4;
 /// Episodes that apply nothing before the search gives up.
 const IDLE: usize = 20;
 
 impl DreamSearch {
     /// A search; the seed is that of the draws.
-    pub fn new(dreamer: Dreamer, seed: u64) -> DreamSearch {
-        DreamSearch { dreamer: RefCell::new(Some(dreamer)), seed }
+    pub fn new(dreamer: Dreamer, way: Way, seed: u64) -> DreamSearch {
+        DreamSearch { dreamer: RefCell::new(Some(dreamer)), way, seed }
     }
 }
 
 impl Search for DreamSearch {
     fn name(&self) -> &'static str {
-        "dream"
+        self.way.name()
     }
 
     fn run(&self, problem: &Problem<'_>, watcher: Watcher<'_>) -> (Graph, Report) {
@@ -58,6 +63,7 @@ impl Search for DreamSearch {
             watch: Stopwatch::start(problem.budget.time),
             counts: Counts { explored: 1, ..Counts::default() },
             random: Random::new(self.seed),
+            way: self.way,
             mind: Mind { model: &model, table: &table, controllers: &controllers },
             settings: (config.horizon, config.reward_scale),
             eye: &mut eye,
@@ -79,6 +85,7 @@ struct Running<'p, 'r> {
     watch: Stopwatch,
     counts: Counts,
     random: Random,
+    way: Way,
     mind: Mind<'r>,
     settings: (usize, f64),
     eye: &'r mut Eye,
@@ -116,6 +123,91 @@ impl<'p> Running<'p, '_> {
         None
     }
 
+    fn why_stop(&mut self) -> Option<StopReason> {
+        let Running { problem, watch, watcher, counts, start_us, best, .. } = self;
+        why_stop(problem, watch, watcher, counts.pops, *start_us, best.cost_us)
+    }
+
+    /// Notes an application, and keeps its graph if it is the best.
+    fn count(&mut self, playing: &Playing<'p>, origin: &[Arc<Candidate>]) {
+        self.counts.pops += 1;
+        self.counts.explored += 1;
+        self.best.note(origin, &playing.env);
+    }
+
+    /// Root search in the real environment: each simulation takes its action, then some of the controller's, and counts like
+    /// any other rewrite.
+    fn root_search(
+        &mut self,
+        task: &Arc<Task<'p>>,
+        origin: &[Arc<Candidate>],
+        playing: &Playing<'p>,
+        pilot: &Pilot<'_>,
+        scene: &Scene,
+    ) -> Result<Pick, StopReason> {
+        let (possible, logits) = prior(pilot, scene);
+        let mut random = Random::new(self.random.bits());
+        let mut stopped = None;
+        let choice = gumbel_choice(&logits, CONSIDERED, SIMULATIONS, &mut random, &mut |actions| {
+            let simulate = |at: &usize| {
+                if stopped.is_some() {
+                    return 0.0;
+                }
+                self.simulate(task, origin, playing, pilot, (scene, as_pick(possible[*at]))).unwrap_or_else(|reason| {
+                    stopped = Some(reason);
+                    0.0
+                })
+            };
+            actions.iter().map(simulate).collect()
+        });
+        match (stopped, choice) {
+            (Some(reason), _) => Err(reason),
+            (None, choice) => Ok(choice.map_or(Pick::Stop, |at| as_pick(possible[at]))),
+        }
+    }
+
+    /// What an action and some of the controller's behind it earn: rewards alone. The path to here is replayed, which does not
+    /// count.
+    fn simulate(
+        &mut self,
+        task: &Arc<Task<'p>>,
+        origin: &[Arc<Candidate>],
+        playing: &Playing<'p>,
+        pilot: &Pilot<'_>,
+        (scene, pick): (&Scene, Pick),
+    ) -> Result<f32, StopReason> {
+        let (horizon, reward_scale) = self.settings;
+        let mut other = Playing::new(task, 0, Player::Controller, horizon, reward_scale);
+        for &action in playing.actions() {
+            other.step((action, Deed::Stop));
+        }
+        let mut pilot = pilot.fork();
+        let mut deed = scene.act(pick, &mut self.random);
+        let mut whole = scene.frame.whole.clone();
+        let begin = playing.actions().len();
+        loop {
+            if deed.0.is_some()
+                && let Some(reason) = self.why_stop()
+            {
+                return Err(reason);
+            }
+            pilot.advance(&whole, &deed.1);
+            let applies = deed.0.is_some();
+            other.step(deed);
+            if applies {
+                self.count(&other, origin);
+            }
+            if other.env.is_over() || other.actions().len() - begin >= SIMULATED_DEPTH {
+                return Ok(other.earned_since(begin));
+            }
+            let Some((digest, look)) = self.eye.look(&mut [&mut other.env]).pop() else { return Ok(0.0) };
+            let scene = other.scene(digest, look);
+            let pick = decide(Way::Controller, &pilot, &scene, 1, &mut self.random);
+            deed = scene.act(pick, &mut self.random);
+            whole.clone_from(&scene.frame.whole);
+        }
+    }
+
     /// The task of making the graph behind these rewrites cheaper.
     fn task(&self, origin: &[Arc<Candidate>]) -> Arc<Task<'p>> {
         let Problem { graph, rules, model, .. } = self.problem;
@@ -139,22 +231,25 @@ impl<'p> Running<'p, '_> {
             let is_stray = strays > 0.0 && self.random.unit() < strays;
             let pick = match scene.any_slot(&mut self.random).filter(|_| is_stray) {
                 Some(slot) => Pick::Slot(slot),
-                None => pilot_pick(&pilot, &scene, Sight::Slots),
+                None if self.way == Way::Gumbel => match self.root_search(task, origin, &playing, &pilot, &scene) {
+                    Ok(pick) => pick,
+                    Err(reason) => return Some(reason),
+                },
+                None => {
+                    let left = horizon - playing.actions().len();
+                    decide(self.way, &pilot, &scene, left, &mut self.random)
+                }
             };
             let (action, deed) = scene.act(pick, &mut self.random);
-            if action.is_some() {
-                let Running { problem, watch, watcher, counts, start_us, best, .. } = self;
-                let reason = why_stop(problem, watch, watcher, counts.pops, *start_us, best.cost_us);
-                if reason.is_some() {
-                    return reason;
-                }
+            if action.is_some()
+                && let Some(reason) = self.why_stop()
+            {
+                return Some(reason);
             }
             pilot.advance(&scene.frame.whole, &deed);
             playing.step((action, deed));
             if action.is_some() {
-                self.counts.pops += 1;
-                self.counts.explored += 1;
-                self.best.note(origin, &playing.env);
+                self.count(&playing, origin);
                 let is_new = seen.insert(playing.env.graph().state_hash());
                 self.counts.duplicates += usize::from(!is_new);
                 if !is_new && strays == 0.0 {

@@ -6,6 +6,7 @@ use tch::{Device, Tensor};
 
 use super::agent::{Dreamer, DreamerConfig};
 use super::learner::{LearnConfig, Learner};
+use super::lookahead::Way;
 use super::play::Eye;
 use super::run::{DreamRun, DreamRunConfig, shard};
 use super::search::DreamSearch;
@@ -14,6 +15,7 @@ use crate::cost::{DeviceProfile, Roofline};
 use crate::rl::dream::config::{FitConfig, ModelConfig, PracticeConfig};
 use crate::rl::dream::fit::rule_table;
 use crate::rl::dream::frame::WHOLE;
+use crate::rl::dream::plan::Proposals;
 use crate::rl::dream::practice::Practice;
 use crate::rl::dream::quality::effective_rank;
 use crate::rl::dream::tests::numbers;
@@ -22,6 +24,7 @@ use crate::rl::env::tests::{model as graph, rules};
 use crate::rl::net::encoder::EncoderConfig;
 use crate::rl::random::Random;
 use crate::rl::trainer::Subject;
+use crate::rl::valley::{Shape, shaped};
 use crate::search::{Budget, Problem, Search};
 
 fn config(seed: u64) -> LearnConfig {
@@ -203,14 +206,43 @@ fn a_search_by_a_dreamer_returns_the_best_graph_that_it_visited() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("agent.safetensors");
     learner.dreamer().save(&path, "0", "").unwrap();
-    let (dreamer, _) = Dreamer::load(&path, Device::Cpu).unwrap();
-    let search = DreamSearch::new(dreamer, 0);
     let (graph, rules) = (graph("nasrnn_4", &[]), rules());
     let budget = Budget { pops: 60, ..Budget::default() };
     let problem = Problem { graph: &graph, rules: &rules, model: &model, budget: &budget };
-    let (best, report) = search.run(&problem, &mut |_| true);
-    let cost = crate::cost::graph_cost(&model, &best).time_us;
-    assert!((cost - report.best_us).abs() < 1e-6 && report.counts.pops <= 60);
-    assert!(report.best_us < learner.subjects()[0].task.start_us(), "straying gains something at least");
-    assert_eq!(search.run(&problem, &mut |_| true).1.best_us, report.best_us, "it may be asked again");
+    let mpc = [Proposals::Controller, Proposals::Random].map(Way::Mpc);
+    for way in [Way::Controller, mpc[0], mpc[1], Way::GumbelDream, Way::Gumbel] {
+        let search = DreamSearch::new(Dreamer::load(&path, Device::Cpu).unwrap().0, way, 0);
+        let (best, report) = search.run(&problem, &mut |_| true);
+        let cost = crate::cost::graph_cost(&model, &best).time_us;
+        assert!((cost - report.best_us).abs() < 1e-6 && report.counts.pops <= 60, "{way:?}");
+        assert!(report.best_us < learner.subjects()[0].task.start_us(), "straying gains something at least: {way:?}");
+        assert_eq!(search.run(&problem, &mut |_| true).1.best_us, report.best_us, "it may be asked again: {way:?}");
+    }
+}
+
+#[test]
+fn a_controller_that_dreams_crosses_a_valley() {
+    // The gain lies behind a step that costs: what earns most at once stays where it is.
+    let model = Roofline::new(DeviceProfile::cpu());
+    crate::runtime::set_threads(1);
+    let valley = shaped(Shape { depth: 1, blocks: 1, leaves: 4 }, 0);
+    let task = Arc::new(Task::new(&valley.graph, rules(), &model));
+    let known_us = crate::cost::graph_cost(&model, &valley.optimum).time_us;
+    let mut config = config(0);
+    config.dreamer.horizon = valley.horizon();
+    config.episodes = 64;
+    config.fit = FitConfig { epochs: 40, batch: 8, ..FitConfig::default() };
+    config.practice =
+        PracticeConfig { population: 24, dreams: 4, generations: 30, sigma: 0.5, temperature: 0.5, warm_start: false };
+    let optimum = config.dreamer.reward_scale * (task.start_us() / known_us).ln();
+    let subject = Subject { name: "valley".to_owned(), known_us, task };
+    let dreamer = Dreamer::new(config.dreamer, Device::Cpu, 0).unwrap();
+    let mut learner = Learner::new(config, vec![subject], dreamer);
+    let gains_at_once = config.dreamer.controller().first(true);
+    while !learner.is_done() {
+        learner.advance();
+    }
+    let worth = learner.worth()[0];
+    assert!(worth.slots > 0.99 * optimum, "{worth:?}, the optimum is {optimum}");
+    assert!(learner.worth_of(&gains_at_once)[0].slots < 0.5 * optimum);
 }
