@@ -124,7 +124,13 @@ impl Sequences {
         }
         let n = self.mask.size()[0];
         let numbers: Vec<f32> = (0..n as usize * WHOLE)
-            .map(|at| if at / WHOLE % 2 == 0 && at % WHOLE < GLOBALS_AT { (by * random.normal()) as f32 } else { 0.0 })
+            .map(|at| {
+                if (at / WHOLE).is_multiple_of(2) && at % WHOLE < GLOBALS_AT {
+                    (by * random.normal()) as f32
+                } else {
+                    0.0
+                }
+            })
             .collect();
         let shift = Tensor::from_slice(&numbers).reshape([n, 1, WHOLE as i64]).to_device(self.whole.device());
         self.whole = &self.whole + shift * deviation;
