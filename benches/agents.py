@@ -112,22 +112,29 @@ def table(path):
         return (start - float(row["best_us"])) / (start - best[row["model"]])
 
     columns = list(dict.fromkeys((row["method"], row["allowance"]) for row in rows))
-    print("| method | allowance | interquartile mean | 95 % interval | " + " | ".join(models) + " |")
-    print("| --- | --- | --- | --- |" + " --- |" * len(models))
-    for method, allowance in columns:
-        by_model = {}
-        for row in rows:
-            if (row["method"], row["allowance"]) == (method, allowance):
-                by_model.setdefault(row["model"], []).append(score(row))
-        everything = [s for scores in by_model.values() for s in scores]
-        low, high = interval(by_model)
-        cells = []
-        for model in models:
-            scores = by_model.get(model, [])
-            spread = f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else ""
-            cells.append(f"{statistics.fmean(scores):.3f}{spread}" if scores else "-")
-        mean = interquartile_mean(everything)
-        print(f"| {method} | {allowance} | {mean:.3f} | [{low:.3f}, {high:.3f}] | " + " | ".join(cells) + " |")
+    scores = {column: {} for column in columns}
+    for row in rows:
+        if float(row["start_us"]) - best[row["model"]] > 1e-6:
+            scores[row["method"], row["allowance"]].setdefault(row["model"], []).append(score(row))
+    allowances = {allowance for _, allowance in columns}
+    titles = [method if len(allowances) == 1 else f"{method}, {allowance}" for method, allowance in columns]
+    print("| model | start us | best known us | " + " | ".join(titles) + " |")
+    print("| --- | --- | --- |" + " --- |" * len(columns))
+
+    def cell(own):
+        spread = f" ± {statistics.stdev(own):.3f}" if len(own) > 1 and max(own) - min(own) > 5e-4 else ""
+        return f"{statistics.fmean(own):.3f}{spread}" if own else "-"
+
+    for model in models:
+        start = next(float(row["start_us"]) for row in rows if row["model"] == model)
+        cells = " | ".join(cell(scores[column].get(model, [])) for column in columns)
+        print(f"| {model} | {start:.1f} | {best[model]:.1f} | {cells} |")
+    summaries = []
+    for column in columns:
+        low, high = interval(scores[column])
+        everything = [s for own in scores[column].values() for s in own]
+        summaries.append(f"{interquartile_mean(everything):.3f} [{low:.3f}, {high:.3f}]")
+    print("| interquartile mean | | | " + " | ".join(summaries) + " |")
 
 
 def main():

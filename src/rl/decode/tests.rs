@@ -18,14 +18,14 @@ fn agent() -> Agent {
 /// What each way of asking reaches on a graph, with the rewrites.
 fn results(agent: &Rc<RefCell<Agent>>, graph: &Graph) -> Vec<(f64, Vec<String>)> {
     let (rules, model) = (rules(), Roofline::new(DeviceProfile::cpu()));
-    let budget = Budget { pops: 60, ..Budget::default() };
+    let budget = Budget { pops: 25, ..Budget::default() };
     let problem = Problem { graph, rules: &rules, model: &model, budget: &budget };
     let ways = [Decoding::Greedy, Decoding::Samples, Decoding::Beam { width: 3 }, Decoding::Guided];
     let run = |decoding| {
         let (found, report) = PolicySearch::shared(agent.clone(), decoding, 1).run(&problem, &mut |_| true);
         let reached_us = crate::cost::graph_cost(&model, &found).time_us;
         assert!((reached_us - report.best_us).abs() < 1e-6, "the graph is the one of the report");
-        assert!(report.counts.pops <= 60 + BATCH, "{} pops", report.counts.pops);
+        assert!(report.counts.pops <= 25 + BATCH, "{} pops", report.counts.pops);
         (report.best_us, report.applied.iter().map(|step| step.rule.clone()).collect())
     };
     ways.into_iter().map(run).collect()
@@ -34,7 +34,7 @@ fn results(agent: &Rc<RefCell<Agent>>, graph: &Graph) -> Vec<(f64, Vec<String>)>
 #[test]
 fn a_search_leaves_nothing_behind_in_the_agent() {
     let shared = Rc::new(RefCell::new(agent()));
-    for name in ["nasrnn_4", "inception_pair", "attention_heads", "nasrnn_4"] {
+    for name in ["nasrnn_4", "attention_heads", "nasrnn_4"] {
         let graph = model(name, &[]);
         let alone = results(&Rc::new(RefCell::new(agent())), &graph);
         assert_eq!(results(&shared, &graph), alone, "{name}");
