@@ -18,6 +18,7 @@ pub mod random_search;
 mod rule_features;
 pub mod run;
 pub mod task;
+mod tracker;
 pub mod trainer;
 pub mod valley;
 pub mod vector;

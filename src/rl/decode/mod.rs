@@ -25,11 +25,11 @@ use super::net::digest::Digest;
 use super::net::encoder::Global;
 use super::observation::RuleObservation;
 use super::random::Random;
-use super::random_search::{Found, why_stop};
 use super::rule_features::observe_rule;
+use super::tracker::{MIN_GAIN_US, Tracker};
 use crate::graph::Graph;
 use crate::rewrite::Candidate;
-use crate::search::{Counts, Problem, Report, Search, State, StopReason, Stopwatch, Watcher};
+use crate::search::{Problem, Report, Search, StopReason, Watcher};
 
 /// How an agent is asked.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -87,8 +87,6 @@ const BATCH: usize = 16;
 const EPISODES: usize = 8;
 /// Classes are forgotten when their table takes more than this.
 const MAX_TABLE_BYTES: usize = 256 << 20;
-/// Gains below this are noise of the arithmetic.
-const MIN_GAIN_US: f64 = 1e-6;
 /// What a step that is e times less likely than the likeliest must promise more, in units of the value.
 const DOUBT: f64 = 0.1;
 /// What is promised counts this much of what is gained already: among states of the same prospects those further on come
@@ -107,20 +105,14 @@ impl Search for PolicySearch {
         let mut known = Neighbourhoods::new(agent.config.encoder.rounds);
         let rules = rules_of(problem, &mut known);
         let mut run = Running {
-            problem: *problem,
-            watcher,
-            watch: Stopwatch::start(problem.budget.time),
-            counts: Counts { explored: 1, ..Counts::default() },
+            tracker: Tracker::new(problem, watcher),
             random: Random::new(self.seed),
             agent: &mut agent,
             known,
             rules,
-            start_us: 0.0,
-            best: Found { rewrites: Vec::new(), cost_us: f64::INFINITY },
         };
         let stop_reason = run.search(self.decoding);
-        let Running { best, counts, watch, .. } = run;
-        best.report(self.name(), problem, &watch, counts, stop_reason)
+        run.tracker.report(self.name(), stop_reason)
     }
 }
 
@@ -130,16 +122,11 @@ fn rules_of(problem: &Problem<'_>, known: &mut Neighbourhoods) -> Vec<RuleObserv
 
 /// A search at work.
 struct Running<'p, 'r> {
-    problem: Problem<'p>,
-    watcher: Watcher<'r>,
-    watch: Stopwatch,
-    counts: Counts,
+    tracker: Tracker<'p, 'r>,
     random: Random,
     agent: &'r mut Agent,
     known: Neighbourhoods,
     rules: Vec<RuleObservation>,
-    start_us: f64,
-    best: Found,
 }
 
 impl<'p> Running<'p, '_> {
@@ -150,17 +137,17 @@ impl<'p> Running<'p, '_> {
             if let Some(reason) = self.descend(&mut origin) {
                 return reason;
             }
-            let before_us = self.best.cost_us;
+            let before_us = self.tracker.best_us;
             let reason = match decoding {
                 Decoding::Greedy => None,
                 Decoding::Samples => self.samples(&origin),
-                Decoding::Beam { width } => self.beam(&self.task(&origin), &origin, width.max(1)),
-                Decoding::Guided => self.guided(&self.task(&origin), &origin),
+                Decoding::Beam { width } => self.beam(&self.tracker.task(&origin), &origin, width.max(1)),
+                Decoding::Guided => self.guided(&self.tracker.task(&origin), &origin),
             };
             if let Some(reason) = reason {
                 return reason;
             }
-            if !self.gained(before_us) {
+            if !self.tracker.gained(before_us) {
                 return StopReason::Exhausted;
             }
         }
@@ -170,36 +157,17 @@ impl<'p> Running<'p, '_> {
     /// last gain began.
     fn descend(&mut self, origin: &mut Vec<Arc<Candidate>>) -> Option<StopReason> {
         loop {
-            let from = self.best.rewrites.clone();
-            let task = self.task(&from);
-            if self.best.cost_us.is_infinite() {
-                self.start_us = task.start_us();
-                self.best.cost_us = task.start_us();
-            }
-            let before_us = self.best.cost_us;
+            let from = self.tracker.rewrites.clone();
+            let task = self.tracker.task(&from);
+            let before_us = self.tracker.best_us;
             if let Some(reason) = self.likeliest(&task, &from) {
                 return Some(reason);
             }
-            if !self.gained(before_us) {
+            if !self.tracker.gained(before_us) {
                 return None;
             }
             *origin = from;
         }
-    }
-
-    /// Whether the best graph is cheaper than this.
-    fn gained(&self, before_us: f64) -> bool {
-        self.best.cost_us < before_us - MIN_GAIN_US
-    }
-
-    /// The task of making the graph behind these rewrites cheaper.
-    fn task(&self, origin: &[Arc<Candidate>]) -> Arc<Task<'p>> {
-        let Problem { graph, rules, model, .. } = self.problem;
-        let mut state = State::new(graph.clone(), rules.clone(), model);
-        for candidate in origin {
-            state.apply(candidate);
-        }
-        Arc::new(Task::new(&state.into_graph(), rules.clone(), model))
     }
 
     fn settings(&self) -> EnvSettings {
@@ -214,21 +182,10 @@ impl<'p> Running<'p, '_> {
         Env::new(task.clone(), self.settings())
     }
 
-    fn stop(&mut self) -> Option<StopReason> {
-        why_stop(&self.problem, &self.watch, self.watcher, self.counts.pops, self.start_us, self.best.cost_us)
-    }
-
-    /// Notes an application, and keeps its graph if it is the best.
-    fn count(&mut self, env: &Env<'p>, origin: &[Arc<Candidate>]) {
-        self.counts.pops += 1;
-        self.counts.explored += 1;
-        self.best.note(origin, env);
-    }
-
     fn digests(&mut self, envs: &mut [&mut Env<'p>]) -> Vec<Digest> {
         if self.known.bytes() > MAX_TABLE_BYTES {
             self.known.clear();
-            self.rules = rules_of(&self.problem, &mut self.known);
+            self.rules = rules_of(&self.tracker.problem, &mut self.known);
         }
         let by = Batch::key(self.agent.config.encoder.global);
         envs.iter_mut().map(|env| Digest::new(env.observe(&mut self.known), by)).collect()
@@ -244,24 +201,24 @@ impl<'p> Running<'p, '_> {
         let mut best_us = task.start_us();
         while !env.is_over() {
             let digest = self.digests(&mut [&mut env]).remove(0);
-            self.counts.expanded += 1;
+            self.tracker.counts.expanded += 1;
             let Choice::Site { group, site, .. } = self.agent.likeliest(&digest, &self.rules, &self.known, &aside)
             else {
                 return None;
             };
-            if let Some(reason) = self.stop() {
+            if let Some(reason) = self.tracker.why_stop() {
                 return Some(reason);
             }
             path.push((env.graph().state_hash(), site as usize, digest.groups[group as usize].rule));
             env.step(Action::Apply(site as usize));
-            self.count(&env, origin);
+            self.tracker.count(origin, &env);
             if env.info().best_us < best_us - MIN_GAIN_US {
                 best_us = env.info().best_us;
                 aside.clear();
             }
             let here = env.graph().state_hash();
             if let Some(at) = path.iter().position(|(before, ..)| *before == here) {
-                self.counts.duplicates += 1;
+                self.tracker.counts.duplicates += 1;
                 aside.extend(path.drain(at..).map(|(.., rule)| rule));
                 env.reset();
                 path.iter().for_each(|(_, action, _)| {
@@ -277,18 +234,18 @@ impl<'p> Running<'p, '_> {
         let digests = self.digests(envs);
         let refs: Vec<&Digest> = digests.iter().collect();
         let decisions = self.agent.decide(&refs, &self.rules, &self.known, &mut self.random);
-        self.counts.expanded += refs.len();
+        self.tracker.counts.expanded += refs.len();
         for (env, decision) in envs.iter_mut().zip(decisions) {
             match decision.choice {
                 Choice::Stop => {
                     env.step(Action::Stop);
                 }
                 Choice::Site { site, .. } => {
-                    if let Some(reason) = self.stop() {
+                    if let Some(reason) = self.tracker.why_stop() {
                         return Some(reason);
                     }
                     env.step(Action::Apply(site as usize));
-                    self.count(env, origin);
+                    self.tracker.count(origin, env);
                 }
             }
         }
@@ -299,11 +256,11 @@ impl<'p> Running<'p, '_> {
     /// nothing end it: the policy has nothing to say.
     fn samples(&mut self, origin: &[Arc<Candidate>]) -> Option<StopReason> {
         const IDLE: usize = 20;
-        let best = self.best.rewrites.clone();
-        let starts = [(self.task(origin), origin), (self.task(&best), &best[..])];
-        let (mut idle, before_us) = (0, self.best.cost_us);
+        let best = self.tracker.rewrites.clone();
+        let starts = [(self.tracker.task(origin), origin), (self.tracker.task(&best), &best[..])];
+        let (mut idle, before_us) = (0, self.tracker.best_us);
         for (task, origin) in starts.iter().cycle() {
-            let pops = self.counts.pops;
+            let pops = self.tracker.counts.pops;
             let mut envs: Vec<Env<'p>> = (0..EPISODES).map(|_| self.env(task)).collect();
             loop {
                 let mut playing: Vec<&mut Env<'p>> = envs.iter_mut().filter(|env| !env.is_over()).collect();
@@ -314,10 +271,10 @@ impl<'p> Running<'p, '_> {
                     return Some(reason);
                 }
             }
-            if self.gained(before_us) {
+            if self.tracker.gained(before_us) {
                 return None;
             }
-            idle = if self.counts.pops == pops { idle + 1 } else { 0 };
+            idle = if self.tracker.counts.pops == pops { idle + 1 } else { 0 };
             if idle == IDLE {
                 break;
             }
@@ -349,7 +306,7 @@ impl<'p> Running<'p, '_> {
                 if longer.len() == width {
                     break;
                 }
-                if let Some(reason) = self.stop() {
+                if let Some(reason) = self.tracker.why_stop() {
                     return Some(reason);
                 }
                 let mut path = paths[at].0.clone();
@@ -358,9 +315,9 @@ impl<'p> Running<'p, '_> {
                 path.iter().for_each(|action| {
                     env.step(Action::Apply(*action));
                 });
-                self.count(&env, origin);
+                self.tracker.count(origin, &env);
                 if !seen.insert(env.graph().state_hash()) {
-                    self.counts.duplicates += 1;
+                    self.tracker.counts.duplicates += 1;
                     continue;
                 }
                 longer.push((path, log));
@@ -380,7 +337,7 @@ impl<'p> Running<'p, '_> {
         let refs: Vec<&Digest> = digests.iter().collect();
         let (batch, judgement) = self.agent.judge_quickly(&refs, &self.rules, &self.known);
         let chances = Chances::of(&batch, &judgement);
-        self.counts.expanded += refs.len();
+        self.tracker.counts.expanded += refs.len();
         refs.iter().enumerate().map(|(at, digest)| (chances.value(at), chances.all(at, digest))).collect()
     }
 
@@ -390,7 +347,7 @@ impl<'p> Running<'p, '_> {
         let mut queue: BinaryHeap<Waiting> = BinaryHeap::new();
         let mut seen: FxHashSet<u128> = FxHashSet::default();
         let mut envs: Vec<Env<'p>> = (0..BATCH).map(|_| self.env(task)).collect();
-        let (horizon, before_us) = (self.agent.config.horizon, self.best.cost_us);
+        let (horizon, before_us) = (self.agent.config.horizon, self.tracker.best_us);
         let mut serial = 0;
         let mut paths: Vec<Arc<Path>> = vec![Arc::new(Path { parent: None, action: 0, length: 0 })];
         loop {
@@ -420,7 +377,7 @@ impl<'p> Running<'p, '_> {
             paths.clear();
             while paths.len() < BATCH {
                 let Some(next) = queue.pop() else { break };
-                if let Some(reason) = self.stop() {
+                if let Some(reason) = self.tracker.why_stop() {
                     return Some(reason);
                 }
                 let env = &mut envs[paths.len()];
@@ -429,15 +386,15 @@ impl<'p> Running<'p, '_> {
                     env.step(Action::Apply(action));
                 });
                 env.step(Action::Apply(next.action));
-                self.count(&envs[paths.len()], origin);
+                self.tracker.count(origin, &envs[paths.len()]);
                 if seen.insert(envs[paths.len()].graph().state_hash()) {
                     let length = next.parent.length + 1;
                     paths.push(Arc::new(Path { parent: Some(next.parent), action: next.action, length }));
                 } else {
-                    self.counts.duplicates += 1;
+                    self.tracker.counts.duplicates += 1;
                 }
             }
-            if paths.is_empty() || self.gained(before_us) {
+            if paths.is_empty() || self.tracker.gained(before_us) {
                 return None;
             }
         }

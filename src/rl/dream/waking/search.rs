@@ -18,8 +18,8 @@ use crate::rl::dream::frame::Deed;
 use crate::rl::dream::plan::gumbel_choice;
 use crate::rl::env::Task;
 use crate::rl::random::Random;
-use crate::rl::random_search::{Found, why_stop};
-use crate::search::{Counts, Problem, Report, Search, State, StopReason, Stopwatch, Watcher};
+use crate::rl::tracker::Tracker;
+use crate::search::{Problem, Report, Search, StopReason, Watcher};
 
 /// A search by a dreamer: its episode, again from the best graph as long as that gains; then, until the budget is spent,
 /// episodes in which it strays.
@@ -29,8 +29,6 @@ pub struct DreamSearch {
     seed: u64,
 }
 
-/// Gains below this are noise of the arithmetic.
-const MIN_GAIN_US: f64 = 1e-6;
 /// Shares of actions that are random in episodes that stray, by turns.
 const STRAYS: [f64; 4] = [0.05, 0.1, 0.2, 0.4];
 /// Actions of a simulation in the real environment.
@@ -58,21 +56,15 @@ impl Search for DreamSearch {
         let table = rule_table(&eye.rules(&task), model.device());
         let controllers = Controllers::new(config.controller(), std::slice::from_ref(&controller), model.device());
         let mut run = Running {
-            problem: *problem,
-            watcher,
-            watch: Stopwatch::start(problem.budget.time),
-            counts: Counts { explored: 1, ..Counts::default() },
+            tracker: Tracker::new(problem, watcher),
             random: Random::new(self.seed),
             way: self.way,
             mind: Mind { model: &model, table: &table, controllers: &controllers },
             settings: (config.horizon, config.reward_scale),
             eye: &mut eye,
-            start_us: task.start_us(),
-            best: Found { rewrites: Vec::new(), cost_us: task.start_us() },
         };
         let stop_reason = run.search().unwrap_or(StopReason::Exhausted);
-        let Running { best, counts, watch, .. } = run;
-        let result = best.report(self.name(), problem, &watch, counts, stop_reason);
+        let result = run.tracker.report(self.name(), stop_reason);
         *self.dreamer.borrow_mut() = Some(Dreamer { view: eye.view, model, controller, config });
         result
     }
@@ -80,59 +72,42 @@ impl Search for DreamSearch {
 
 /// A search at work.
 struct Running<'p, 'r> {
-    problem: Problem<'p>,
-    watcher: Watcher<'r>,
-    watch: Stopwatch,
-    counts: Counts,
+    tracker: Tracker<'p, 'r>,
     random: Random,
     way: Way,
     mind: Mind<'r>,
     settings: (usize, f64),
     eye: &'r mut Eye,
-    start_us: f64,
-    best: Found,
 }
 
 impl<'p> Running<'p, '_> {
     fn search(&mut self) -> Option<StopReason> {
         let mut origin: Vec<Arc<Candidate>> = Vec::new();
         loop {
-            let from = self.best.rewrites.clone();
-            let before_us = self.best.cost_us;
-            let task = self.task(&from);
+            let from = self.tracker.rewrites.clone();
+            let before_us = self.tracker.best_us;
+            let task = self.tracker.task(&from);
             if let Some(reason) = self.episode(&task, &from, 0.0) {
                 return Some(reason);
             }
-            if self.best.cost_us >= before_us - MIN_GAIN_US {
+            if !self.tracker.gained(before_us) {
                 break;
             }
             origin = from;
         }
-        let task = self.task(&origin);
+        let task = self.tracker.task(&origin);
         let mut idle = 0;
         for strays in STRAYS.iter().cycle() {
-            let pops = self.counts.pops;
+            let pops = self.tracker.counts.pops;
             if let Some(reason) = self.episode(&task, &origin, *strays) {
                 return Some(reason);
             }
-            idle = if self.counts.pops == pops { idle + 1 } else { 0 };
+            idle = if self.tracker.counts.pops == pops { idle + 1 } else { 0 };
             if idle == IDLE {
                 break;
             }
         }
         None
-    }
-
-    fn why_stop(&mut self) -> Option<StopReason> {
-        let Running { problem, watch, watcher, counts, start_us, best, .. } = self;
-        why_stop(problem, watch, watcher, counts.pops, *start_us, best.cost_us)
-    }
-
-    /// Notes an application, and keeps its graph if it is the best.
-    fn count(&mut self, playing: &Playing<'p>, origin: &[Arc<Candidate>]) {
-        self.counts.pops += 1;
-        self.counts.explored += 1;
-        self.best.note(origin, &playing.env);
     }
 
     /// Root search in the real environment: each simulation takes its action, then some of the controller's, and counts like
@@ -187,7 +162,7 @@ impl<'p> Running<'p, '_> {
         let begin = playing.actions().len();
         loop {
             if deed.0.is_some()
-                && let Some(reason) = self.why_stop()
+                && let Some(reason) = self.tracker.why_stop()
             {
                 return Err(reason);
             }
@@ -195,7 +170,7 @@ impl<'p> Running<'p, '_> {
             let applies = deed.0.is_some();
             other.step(deed);
             if applies {
-                self.count(&other, origin);
+                self.tracker.count(origin, &other.env);
             }
             if other.env.is_over() || other.actions().len() - begin >= SIMULATED_DEPTH {
                 return Ok(other.earned_since(begin));
@@ -208,16 +183,6 @@ impl<'p> Running<'p, '_> {
         }
     }
 
-    /// The task of making the graph behind these rewrites cheaper.
-    fn task(&self, origin: &[Arc<Candidate>]) -> Arc<Task<'p>> {
-        let Problem { graph, rules, model, .. } = self.problem;
-        let mut state = State::new(graph.clone(), rules.clone(), model);
-        for candidate in origin {
-            state.apply(candidate);
-        }
-        Arc::new(Task::new(&state.into_graph(), rules.clone(), model))
-    }
-
     /// Plays an episode. One that does not stray ends where it comes back to where it was.
     fn episode(&mut self, task: &Arc<Task<'p>>, origin: &[Arc<Candidate>], strays: f64) -> Option<StopReason> {
         let (horizon, reward_scale) = self.settings;
@@ -227,7 +192,7 @@ impl<'p> Running<'p, '_> {
         while !playing.env.is_over() {
             let (digest, look) = self.eye.look(&mut [&mut playing.env]).pop()?;
             let scene = playing.scene(digest, look);
-            self.counts.expanded += 1;
+            self.tracker.counts.expanded += 1;
             let is_stray = strays > 0.0 && self.random.unit() < strays;
             let pick = match scene.any_slot(&mut self.random).filter(|_| is_stray) {
                 Some(slot) => Pick::Slot(slot),
@@ -242,16 +207,16 @@ impl<'p> Running<'p, '_> {
             };
             let (action, deed) = scene.act(pick, &mut self.random);
             if action.is_some()
-                && let Some(reason) = self.why_stop()
+                && let Some(reason) = self.tracker.why_stop()
             {
                 return Some(reason);
             }
             pilot.advance(&scene.frame.whole, &deed);
             playing.step((action, deed));
             if action.is_some() {
-                self.count(&playing, origin);
+                self.tracker.count(origin, &playing.env);
                 let is_new = seen.insert(playing.env.graph().state_hash());
-                self.counts.duplicates += usize::from(!is_new);
+                self.tracker.counts.duplicates += usize::from(!is_new);
                 if !is_new && strays == 0.0 {
                     break;
                 }
