@@ -127,11 +127,7 @@ const SAVE_EVERY_SECONDS: u64 = 60;
 impl TrainWorldModel {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
-        let device = self.device.resolve()?;
-        if self.device.threads.is_none() {
-            // Most tensors are small: a second thread of libtorch mostly waits.
-            runtime::set_threads(1);
-        }
+        let device = self.device.resolve_for_small_tensors()?;
         let agent = match &self.encoder_from {
             Some(path) => Some(Agent::load(path, device)?.0),
             None => None,

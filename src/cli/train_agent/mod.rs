@@ -25,10 +25,10 @@ use crate::runtime;
 /// Trains an agent that rewrites graphs, by reinforcement learning (PPO).
 ///
 /// The agent learns on the given models and on graphs drawn from the built-in ones, by the estimated
-/// cost of a CPU or by time measured on the device. Everything goes to the folder --out: the settings (config.json), the numbers of every update (metrics.jsonl, and the same
-/// for TensorBoard), learning curves (curves.svg), a checkpoint, and agent.safetensors, which
-/// `optimise --search ppo --agent` takes. Run again with the same settings it goes on from its checkpoint;
-/// Ctrl-C saves one.
+/// cost of a CPU or by time measured on the device. Everything goes to the folder --out: the settings
+/// (config.json), the numbers of every update (metrics.jsonl, and the same for TensorBoard), learning
+/// curves (curves.svg), a checkpoint, and agent.safetensors, which `optimise --search ppo --agent`
+/// takes. Run again with the same settings it goes on from its checkpoint; Ctrl-C saves one.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,

@@ -2,8 +2,9 @@
 //!
 //! Every way returns the best graph that it visited, and begins with the likeliest path: when an episode gains, another one
 //! begins at the best graph, so that an agent may do more than one horizon of rewrites. Then it looks around from where the
-//! last gain began; what that finds is gone on from in the same way, until nothing gains or the budget is spent. A pop of the budget is a rewrite applied
-//! for the first time: one cost evaluation, as in the classical searches. Replays of known paths are not counted.
+//! last gain began; what that finds is gone on from in the same way, until nothing gains or the budget is spent. A pop of the
+//! budget is a rewrite applied for the first time: one cost evaluation, as in the classical searches. Replays of known paths
+//! are not counted.
 
 mod queue;
 #[cfg(test)]
@@ -252,8 +253,8 @@ impl<'p> Running<'p, '_> {
         None
     }
 
-    /// Draws a few episodes at a time, from where the last gain began and from the best graph by turns, until one gains. Many that apply
-    /// nothing end it: the policy has nothing to say.
+    /// Draws a few episodes at a time, from where the last gain began and from the best graph by turns, until one gains. Many
+    /// that apply nothing end it: the policy has nothing to say.
     fn samples(&mut self, origin: &[Arc<Candidate>]) -> Option<StopReason> {
         const IDLE: usize = 20;
         let best = self.tracker.rewrites.clone();

@@ -56,6 +56,11 @@ fn greedily(scene: &Scene, random: &mut Random) -> Pick {
     }
 }
 
+/// How many episodes are played together, again and again.
+fn parts(episodes: usize) -> impl Iterator<Item = usize> {
+    (0..episodes).step_by(TOGETHER).map(move |played| TOGETHER.min(episodes - played))
+}
+
 /// Plays episodes by chance, greedily, or by leaving the paths of `earlier` episodes somewhere.
 pub fn collect<'a>(
     eye: &mut Eye,
@@ -67,8 +72,7 @@ pub fn collect<'a>(
 ) -> Vec<Trajectory> {
     eye.forget(ground.task);
     let mut all = Vec::with_capacity(episodes);
-    while all.len() < episodes {
-        let count = TOGETHER.min(episodes - all.len());
+    for count in parts(episodes) {
         let paths: Vec<&[Option<u32>]> = (0..count)
             .map(|_| match (player, earlier.len()) {
                 (Player::Backtracking, 1..) => {
@@ -138,8 +142,7 @@ pub fn collect_by<'a>(
 ) -> Vec<Trajectory> {
     eye.forget(ground.task);
     let mut all = Vec::with_capacity(episodes);
-    while all.len() < episodes {
-        let count = TOGETHER.min(episodes - all.len());
+    for count in parts(episodes) {
         let mut pilots: Vec<Pilot<'_>> = (0..count).map(|_| Pilot::new(mind)).collect();
         let playing = (0..count).map(|_| Ground::begin(ground, Player::Controller)).collect();
         all.extend(play(eye, playing, &mut |at, scene, _| {
