@@ -31,7 +31,7 @@ fn main() {
     };
     let number = |at: usize| arguments.get(at).map(|a| a.parse::<f64>().expect("a number"));
     let time = number(2).filter(|s| *s > 0.0).map(Duration::from_secs_f64);
-    let budget = Budget { pops: number(1).map_or(1000, |n| n as usize), time, max_rewrites: None };
+    let budget = Budget { pops: number(1).map_or(1000, |n| n as usize), time, ..Budget::default() };
     let names: Vec<&str> = arguments.iter().skip(3).map(String::as_str).collect();
     let model = Roofline::new(DeviceProfile::cpu());
     let rules = common::rules();

@@ -9,8 +9,8 @@ use graphopt::graph::{Graph, Node, OpKind, splitmix64};
 use graphopt::rewrite::{CleanUp, Rule, RuleSet, clean_up};
 use graphopt::runtime::{CompareOptions, compare};
 use graphopt::search::{
-    Backtracking, Budget, Greedy, Portfolio, Problem, RandomWalk, Report, Search, Settings, State, StopReason, Watcher,
-    optimise,
+    Backtracking, Budget, Greedy, Portfolio, Problem, RandomWalk, Reach, Report, Search, Settings, State, StopReason,
+    Watcher, optimise,
 };
 use graphopt::substitution::{Library, inverse};
 use graphopt::zoo;
@@ -230,6 +230,42 @@ fn budgets_and_interrupts_keep_the_best_so_far() {
     });
     assert_eq!(report.stop_reason, StopReason::Interrupted);
     assert!(report.best_us < graph_cost(&roofline(), &graph).time_us);
+}
+
+#[test]
+fn steps_that_reach_all_equivalent_places_get_as_far_and_are_fewer() {
+    let options = CompareOptions::default();
+    for (name, sizes) in [("bert_2_layers", &[("sequence", 8)][..]), ("repvgg_a0", &[("image", 32)])] {
+        let graph = clean(&small(name, sizes));
+        let wide = Budget { reach: Reach::All, ..Budget::default() };
+        let (_, one) = run(&Greedy, &graph, Budget::default().pops);
+        let (_, all) = bounded(&Greedy, &graph, &wide, &mut |_| true);
+        assert!((all.best_us - one.best_us).abs() < 1e-6 * one.best_us, "{name}: {} {}", all.best_us, one.best_us);
+        assert!(all.counts.pops < one.counts.pops, "{name}: {} {}", all.counts.pops, one.counts.pops);
+        assert!(all.applied.len() > all.counts.pops, "{name}: every rewrite is told");
+        for search in [&Backtracking::default() as &dyn Search, &Portfolio::default()] {
+            let wide = Budget { pops: 50, ..wide.clone() };
+            let (best, report) = bounded(search, &graph, &wide, &mut |_| true);
+            assert!(report.best_us <= one.best_us + 1e-6, "{name} by {}: {}", search.name(), report.best_us);
+            assert_eq!(best.validate(), Ok(()));
+            let same = compare(&graph, &best, &options).unwrap();
+            assert!(same.passed, "{name} by {}: {:?}", search.name(), same.differences);
+        }
+    }
+}
+
+/// Greedy search merges in three of four steps what it would better leave until the gates of all four are merged.
+#[test]
+fn the_default_search_also_goes_down_in_all_equivalent_places_at_once() {
+    let graph = clean(&small("nasrnn_4", &[]));
+    let wide = Budget { reach: Reach::All, ..Budget::default() };
+    let (_, one) = run(&Greedy, &graph, Budget::default().pops);
+    let (_, all) = bounded(&Greedy, &graph, &wide, &mut |_| true);
+    assert!(all.best_us < 0.99 * one.best_us, "{} {}", all.best_us, one.best_us);
+    let (best, found) = run(&Portfolio::default(), &graph, 10);
+    assert!(found.best_us <= all.best_us + 1e-6, "{} {}", found.best_us, all.best_us);
+    let same = compare(&graph, &best, &CompareOptions::default()).unwrap();
+    assert!(same.passed, "{:?}", same.differences);
 }
 
 #[test]

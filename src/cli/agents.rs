@@ -6,7 +6,6 @@ use anyhow::Context;
 
 use super::terminal;
 use crate::rl::agent::Agent;
-use crate::rl::decode::{Decoding, PolicySearch};
 use crate::rl::dream::waking::agent::Dreamer;
 
 /// What stands for the built-in agent where a file may be named.
@@ -36,15 +35,4 @@ fn tell_of_other_rules(name: &str, trained_with: &str, library: &str) {
     if trained_with != library {
         terminal::warning(&format!("{name} was trained with other rules; it reads these, and may know them less well"));
     }
-}
-
-/// A search by an agent.
-pub fn search(
-    path: Option<&Path>,
-    library: &str,
-    decoding: Decoding,
-    seed: u64,
-    device: tch::Device,
-) -> anyhow::Result<PolicySearch> {
-    Ok(PolicySearch::new(load(path, library, device)?, decoding, seed))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::terminal;
 use crate::formats::{self, ImportOptions, ImportWarning, Imported};
@@ -12,6 +12,7 @@ use crate::graph::Graph;
 use crate::rewrite::{Rule, RuleSet};
 use crate::rl::valley;
 use crate::runtime::DeviceChoice;
+use crate::search::Reach;
 use crate::substitution::Library;
 use crate::zoo;
 
@@ -47,6 +48,24 @@ impl DeviceArgs {
             crate::runtime::set_threads(1);
         }
         Ok(device)
+    }
+}
+
+/// See [`Reach`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ReachArg {
+    /// The place that is chosen.
+    One,
+    /// All places where the same may be done: equal rule, change of cost, operators, attributes and sizes.
+    All,
+}
+
+impl From<ReachArg> for Reach {
+    fn from(reach: ReachArg) -> Reach {
+        match reach {
+            ReachArg::One => Reach::One,
+            ReachArg::All => Reach::All,
+        }
     }
 }
 

@@ -10,24 +10,25 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::args::{DeviceArgs, DimArgs, RuleArgs};
+use super::args::{DeviceArgs, DimArgs, ReachArg, RuleArgs};
 use super::{Answer, agents, args, interrupt, terminal, units};
 use crate::cost::{DeviceProfile, Roofline};
 use crate::graph::Graph;
 use crate::rewrite::{RuleSet, clean_up};
 use crate::rl::agent::AgentConfig;
-use crate::rl::decode::{BEAM_WIDTH, Decoding, PolicySearch};
+use crate::rl::decode::{BEAM_WIDTH, Decoding, PPO_PORTFOLIO, PolicySearch};
 use crate::rl::random_search::RandomSearch;
-use crate::search::{Backtracking, Budget, Greedy, Portfolio, Problem, Search};
+use crate::search::{Backtracking, Budget, Greedy, Portfolio, Problem, Relay, Search};
 use crate::zoo;
 
 /// Compares the search methods on models, each with the same budget.
 ///
 /// Greedy, backtracking, the default portfolio and random rewriting; with --agent also the agent's
-/// likeliest episode, draws from its policy, a beam, and best-first search guided by it. The score
-/// of a result is the share of the largest known gain that it reaches: (start - result) / (start -
-/// best of all). Methods that draw random numbers run with several seeds; their mean is given, with the
-/// standard deviation. A rewritten graph counts once against the budget, in every method.
+/// likeliest episode, draws from its policy, the same followed by the portfolio, a beam, and best-first
+/// search guided by it. The score of a result is the share of the largest known gain that it reaches:
+/// (start - result) / (start - best of all). Methods that draw random numbers run with several seeds;
+/// their mean is given, with the standard deviation. A rewritten graph counts once against the budget,
+/// in every method.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -51,6 +52,9 @@ pub struct Evaluate {
     /// How much dearer than the best a graph may be and still be followed in backtracking, as a factor.
     #[arg(long, value_name = "A", default_value_t = 1.05)]
     alpha: f64,
+    /// How far one rewrite reaches, in every method.
+    #[arg(long, value_enum, default_value_t = ReachArg::One)]
+    reach: ReachArg,
     /// Runs of each method that draws random numbers.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
@@ -97,6 +101,7 @@ impl Evaluate {
             pops: self.budget,
             time: self.time.map(Duration::try_from_secs_f64).transpose().context("--time is too long")?,
             max_rewrites: None,
+            reach: self.reach.into(),
         };
         let methods = self.methods(&rules.digest(), device)?;
         let models: Vec<PathBuf> = match self.models.is_empty() {
@@ -146,8 +151,13 @@ impl Evaluate {
             let agent = Rc::new(RefCell::new(agent));
             let of = |decoding, seed| Box::new(PolicySearch::shared(agent.clone(), decoding, seed));
             methods.push(fixed(of(Decoding::Greedy, 0)));
-            for seed in seeds {
+            for seed in seeds.clone() {
                 methods.push(Method { search: of(Decoding::Samples, seed), seed: Some(seed) });
+            }
+            for seed in seeds {
+                let first = PolicySearch::shared(agent.clone(), Decoding::Samples, seed);
+                let relay = Relay { name: PPO_PORTFOLIO, first, second: Portfolio { backtracking } };
+                methods.push(Method { search: Box::new(relay), seed: Some(seed) });
             }
             methods.push(fixed(of(Decoding::Beam { width: BEAM_WIDTH }, 0)));
             methods.push(fixed(of(Decoding::Guided, 0)));

@@ -8,17 +8,18 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
-use super::args::{DeviceArgs, DimArgs, RuleArgs};
+use super::args::{DeviceArgs, DimArgs, ReachArg, RuleArgs};
 use super::{Answer, agents, args, interrupt, report, terminal, units};
 use crate::cost::{self, CostModel, DeviceProfile, Measured, Roofline};
 use crate::formats::{self, Imported, model::Format};
 use crate::rewrite::RuleSet;
-use crate::rl::decode::{BEAM_WIDTH, Decoding};
+use crate::rl::decode::{BEAM_WIDTH, Decoding, PPO_PORTFOLIO, PolicySearch};
 use crate::rl::dream::plan::Proposals;
 use crate::rl::dream::waking::lookahead::Way;
 use crate::rl::dream::waking::search::DreamSearch;
 use crate::search::{
-    Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Portfolio, Progress, Search, Settings, StopReason,
+    Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Portfolio, Progress, Relay, Search, Settings,
+    StopReason,
 };
 
 /// Searches for a cheaper graph that computes the same function, checks it, and writes it.
@@ -58,6 +59,9 @@ pub struct Optimise {
     /// How many rewritten graphs to take from the queue and to try in look-ahead, or rewrites to apply (greedy), at most.
     #[arg(long, value_name = "N", default_value_t = Budget::default().pops)]
     budget: usize,
+    /// How far one rewrite reaches.
+    #[arg(long, value_enum, default_value_t = ReachArg::One)]
+    reach: ReachArg,
     /// How long to search at most, in seconds.
     #[arg(long, value_name = "S", value_parser = args::positive)]
     time: Option<f64>,
@@ -95,6 +99,8 @@ enum Method {
     Greedy,
     /// A trained agent: its likeliest episode, then others drawn from its policy.
     Ppo,
+    /// The same with half of the budget, then the portfolio from where that ended and from the start.
+    PpoPortfolio,
     /// Its likeliest episode alone.
     PpoGreedy,
     /// Its likeliest few paths side by side.
@@ -146,10 +152,14 @@ impl Optimise {
             Method::Portfolio => Box::new(Portfolio { backtracking }),
             Method::Greedy => Box::new(Greedy),
             Method::Backtracking => Box::new(backtracking),
-            Method::Ppo => self.with_agent(Decoding::Samples, &rules, device)?,
-            Method::PpoGreedy => self.with_agent(Decoding::Greedy, &rules, device)?,
-            Method::PpoBeam => self.with_agent(Decoding::Beam { width: BEAM_WIDTH }, &rules, device)?,
-            Method::Guided => self.with_agent(Decoding::Guided, &rules, device)?,
+            Method::Ppo => Box::new(self.agent(Decoding::Samples, &rules, device)?),
+            Method::PpoPortfolio => {
+                let first = self.agent(Decoding::Samples, &rules, device)?;
+                Box::new(Relay { name: PPO_PORTFOLIO, first, second: Portfolio { backtracking } })
+            }
+            Method::PpoGreedy => Box::new(self.agent(Decoding::Greedy, &rules, device)?),
+            Method::PpoBeam => Box::new(self.agent(Decoding::Beam { width: BEAM_WIDTH }, &rules, device)?),
+            Method::Guided => Box::new(self.agent(Decoding::Guided, &rules, device)?),
             Method::Dream => self.with_dreamer(Way::Controller, &rules, device)?,
             Method::Mpc => self.with_dreamer(Way::Mpc(Proposals::Controller), &rules, device)?,
             Method::MpcRandom => self.with_dreamer(Way::Mpc(Proposals::Random), &rules, device)?,
@@ -162,6 +172,7 @@ impl Optimise {
                 pops: self.budget,
                 time: self.time.map(Duration::try_from_secs_f64).transpose().context("--time is too long")?,
                 max_rewrites: self.stop_after,
+                reach: self.reach.into(),
             },
             model,
             device,
@@ -193,8 +204,9 @@ impl Optimise {
     }
 
     /// A search by the agent of `--agent`, or the built-in one.
-    fn with_agent(&self, decoding: Decoding, rules: &RuleSet, device: tch::Device) -> anyhow::Result<Box<dyn Search>> {
-        Ok(Box::new(agents::search(self.agent.as_deref(), &rules.digest(), decoding, self.seed, device)?))
+    fn agent(&self, decoding: Decoding, rules: &RuleSet, device: tch::Device) -> anyhow::Result<PolicySearch> {
+        let agent = agents::load(self.agent.as_deref(), &rules.digest(), device)?;
+        Ok(PolicySearch::new(agent, decoding, self.seed))
     }
 
     /// A search by the world model and the controller of `--agent`.

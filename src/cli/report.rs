@@ -149,6 +149,7 @@ pub fn document(outcome: &Outcome, context: &Context<'_>) -> Value {
             "duplicates": search.counts.duplicates,
             "found_by": search.found_by,
             "stop_reason": search.stop_reason,
+            "legs": search.legs,
         },
         "applied": outcome.applied,
         "clean_up": { "dead": clean.dead, "merged": clean.merged, "passed_through": clean.passed_through },

@@ -14,6 +14,7 @@ use super::net::parameters::Parameters;
 use super::net::policy::{Heads, Judgement};
 use super::observation::RuleObservation;
 use super::random::Random;
+use crate::search::Reach;
 
 /// What an agent is made of.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -26,11 +27,14 @@ pub struct AgentConfig {
     /// Values are expected gains, `log(cost now / best cost to come)`, times this: rewards are multiplied by it, so that
     /// returns are of the order of 1 (a gain of 10 % is a return of 0.1).
     pub reward_scale: f64,
+    /// How far one action reaches, at least: a search may be asked for more.
+    #[serde(default)]
+    pub reach: Reach,
 }
 
 impl Default for AgentConfig {
     fn default() -> AgentConfig {
-        AgentConfig { encoder: EncoderConfig::default(), horizon: 64, reward_scale: 10.0 }
+        AgentConfig { encoder: EncoderConfig::default(), horizon: 64, reward_scale: 10.0, reach: Reach::One }
     }
 }
 

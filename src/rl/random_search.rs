@@ -21,7 +21,7 @@ impl Search for RandomSearch {
 
     fn run(&self, problem: &Problem<'_>, watcher: Watcher<'_>) -> (Graph, Report) {
         let mut tracker = Tracker::new(problem, watcher);
-        let settings = EnvSettings { horizon: self.horizon, ..EnvSettings::default() };
+        let settings = EnvSettings { horizon: self.horizon, reach: problem.budget.reach, ..EnvSettings::default() };
         let mut env = Env::new(tracker.task(&[]), settings);
         let mut random = Random::new(self.seed);
         let stop_reason = loop {

@@ -97,6 +97,7 @@ impl<'p, 'r> Tracker<'p, 'r> {
             applied,
             best_us: state.total_us(),
             clean_up,
+            legs: Vec::new(),
         };
         (state.into_graph(), report)
     }

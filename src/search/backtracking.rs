@@ -125,7 +125,7 @@ impl Queue<'_> {
         tree.counts.expanded += 1;
         let here_us = tree.state().total_us();
         let bound = self.settings.alpha * tree.best().1;
-        for candidate in tree.state().candidates() {
+        for candidate in tree.choices() {
             let predicted_us = here_us + candidate.score;
             if predicted_us <= bound {
                 self.push(predicted_us, Due::Make(tree.here(), candidate.clone()));

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Bounds of a search.
+use super::Reach;
+
+/// Bounds of a search, and of each of its steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Budget {
     /// Rewritten graphs taken from the queue (backtracking) or rewrites applied (greedy): see [`Counts::pops`].
@@ -11,11 +13,13 @@ pub struct Budget {
     pub time: Option<Duration>,
     /// Rewrites from the start, for bisecting a fault (`--stop-after`).
     pub max_rewrites: Option<usize>,
+    /// How far one step reaches.
+    pub reach: Reach,
 }
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { pops: 2000, time: None, max_rewrites: None }
+        Budget { pops: 2000, time: None, max_rewrites: None, reach: Reach::One }
     }
 }
 
@@ -63,6 +67,19 @@ pub struct Report {
     pub best_us: f64,
     /// Nodes that clean-up removed, merged and passed through on the way to the best graph.
     pub clean_up: crate::rewrite::CleanUp,
+    /// The searches that it is made of, in order; empty if it is one.
+    pub legs: Vec<Leg>,
+}
+
+/// One of several searches that are run one after another.
+#[derive(Clone, Copy, PartialEq, Debug, serde::Serialize)]
+pub struct Leg {
+    /// Name of the method.
+    pub method: &'static str,
+    /// Estimated cost of the best graph that it visited, in microseconds.
+    pub best_us: f64,
+    /// As [`Counts::pops`].
+    pub pops: usize,
 }
 
 /// What a search did, counted.
@@ -78,6 +95,19 @@ pub struct Counts {
     pub expanded: usize,
     /// Graphs made and dropped because they were met before.
     pub duplicates: usize,
+}
+
+impl Counts {
+    /// Both together.
+    #[must_use]
+    pub(super) fn plus(self, other: Counts) -> Counts {
+        Counts {
+            pops: self.pops + other.pops,
+            explored: self.explored + other.explored,
+            expanded: self.expanded + other.expanded,
+            duplicates: self.duplicates + other.duplicates,
+        }
+    }
 }
 
 /// How far a search is.
@@ -102,6 +132,11 @@ impl Stopwatch {
     /// Starts now.
     pub fn start(limit: Option<Duration>) -> Stopwatch {
         Stopwatch { start: Instant::now(), limit }
+    }
+
+    /// Time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
     }
 
     /// Whether the time is over.

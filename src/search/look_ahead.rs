@@ -44,12 +44,8 @@ impl LookAhead {
                 base.insert(c);
             });
             let bound = self.alpha * best_us + MIN_GAIN_US;
-            let mut firsts: Vec<Arc<Candidate>> = tree
-                .state()
-                .candidates()
-                .filter(|c| best_us + c.score <= bound && !self.tried.contains(c))
-                .cloned()
-                .collect();
+            let mut firsts: Vec<Arc<Candidate>> =
+                tree.choices().filter(|c| best_us + c.score <= bound && !self.tried.contains(c)).cloned().collect();
             firsts.sort_by(|a, b| a.score.total_cmp(&b.score));
             let mut better = false;
             for first in firsts {
@@ -86,7 +82,7 @@ impl LookAhead {
         tree.go(&here);
         let here_us = tree.state().total_us();
         if depth > 1 {
-            let new = tree.state().candidates().filter(|c| here_us + c.score <= bound && !base.contains(c));
+            let new = tree.choices().filter(|c| here_us + c.score <= bound && !base.contains(c));
             let mut next: Vec<Arc<Candidate>> = new.cloned().collect();
             next.sort_by(|a, b| a.score.total_cmp(&b.score));
             for candidate in next {

@@ -8,17 +8,21 @@ mod look_ahead;
 mod normalise;
 mod pipeline;
 mod portfolio;
+mod reach;
+mod relay;
 mod state;
 mod tree;
 mod two_step;
 mod walk;
 
 pub use backtracking::Backtracking;
-pub use budget::{Budget, Counts, Progress, Report, Step, StopReason, Stopwatch};
+pub use budget::{Budget, Counts, Leg, Progress, Report, Step, StopReason, Stopwatch};
 pub use choose::{Chosen, Contender, Measurement, Measuring, choose};
 pub use greedy::Greedy;
 pub use pipeline::{Event, OptimiseError, Outcome, Settings, Summary, optimise};
 pub use portfolio::Portfolio;
+pub use reach::Reach;
+pub use relay::Relay;
 pub use state::{Saved, State};
 pub use walk::RandomWalk;
 

@@ -1,6 +1,6 @@
-//! The default search: greedy from the original and from its normal form, a descent by two steps from the normal form,
-//! look-ahead from the best, then best-first from all of these with what is left of the budget. The rewrites of greedy are
-//! not counted against it.
+//! The default search: greedy from the original, place by place and in all equivalent places at once, and from its normal
+//! form, a descent by two steps from the normal form, look-ahead from the best, then best-first from all of these with what
+//! is left of the budget. The rewrites of greedy are not counted against it.
 
 use crate::graph::Graph;
 use crate::rewrite::RuleSet;
@@ -11,7 +11,7 @@ use super::look_ahead::LookAhead;
 use super::normalise::normalise;
 use super::tree::{MIN_GAIN_US, Tree};
 use super::two_step::descend_by_two;
-use super::{Problem, Report, Search, StopReason, Watcher};
+use super::{Problem, Reach, Report, Search, StopReason, Watcher};
 
 /// Several searches one after another over one tree.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +47,16 @@ impl Portfolio {
             return reason;
         }
         let greedy = tree.here();
+        // What is done in all places at once leaves none of them with less to merge than the others.
+        tree.begin("wide greedy");
+        tree.go(&None);
+        let reach = std::mem::replace(&mut tree.reach, Reach::All);
+        let reason = descend(tree, &|_| true, false);
+        tree.reach = reach;
+        if reason != StopReason::Exhausted {
+            return reason;
+        }
+        let wide = tree.here();
         tree.begin("normalising");
         tree.go(&None);
         let mut reason = normalise(tree, rules, f64::INFINITY);
@@ -76,6 +86,6 @@ impl Portfolio {
         }
         tree.begin("backtracking");
         let (best, _) = tree.best();
-        best_first(tree, &self.backtracking, &[None, best, greedy, normalised, by_two])
+        best_first(tree, &self.backtracking, &[None, best, greedy, wide, normalised, by_two])
     }
 }

@@ -8,17 +8,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
+use smallvec::{SmallVec, smallvec};
 
 use crate::cost;
 use crate::graph::Graph;
 use crate::rewrite::{Candidate, CleanUp};
 
+use super::reach::{self, Reach};
 use super::{Budget, Counts, Problem, Progress, Report, Saved, State, Step, StopReason, Stopwatch, Watcher};
 
 /// Gains below this many microseconds are noise of the arithmetic.
 pub(super) const MIN_GAIN_US: f64 = 1e-6;
 /// The weights that inference reads may grow to this many times those of the model.
-const MAX_WEIGHT_GROWTH: u64 = 2;
+pub(super) const MAX_WEIGHT_GROWTH: u64 = 2;
 /// Graphs with more operators than this many times the initial one are dropped; constants, which are folded, do not count.
 const MAX_NODE_GROWTH: usize = 2;
 
@@ -29,7 +31,8 @@ pub(super) type At = Option<Rc<Place>>;
 pub(super) struct Place {
     parent: At,
     depth: usize,
-    candidate: Arc<Candidate>,
+    /// The rewrite, then those that do the same elsewhere.
+    rewrites: SmallVec<[Arc<Candidate>; 1]>,
 }
 
 impl Drop for Place {
@@ -43,7 +46,7 @@ impl Drop for Place {
     }
 }
 
-/// The number of rewrites that lead to a place.
+/// The number of steps that lead to a place.
 fn depth(at: &At) -> usize {
     at.as_ref().map_or(0, |place| place.depth)
 }
@@ -57,8 +60,10 @@ fn operators(graph: &Graph) -> usize {
 pub(super) struct Tree<'a> {
     state: State<'a>,
     /// From the root to where the state is; the saved parts undo the way back.
-    path: Vec<(Rc<Place>, Saved)>,
+    path: Vec<(Rc<Place>, SmallVec<[Saved; 1]>)>,
     budget: &'a Budget,
+    /// How far a step reaches now.
+    pub reach: Reach,
     watcher: Watcher<'a>,
     watch: Stopwatch,
     start_us: f64,
@@ -98,6 +103,7 @@ impl<'a> Tree<'a> {
             state,
             path: Vec::new(),
             budget,
+            reach: budget.reach,
             watcher,
             watch,
             start_us,
@@ -175,7 +181,7 @@ impl<'a> Tree<'a> {
             self.leave();
         }
         for place in down.into_iter().rev() {
-            let saved = self.state.apply(&place.candidate);
+            let saved = place.rewrites.iter().map(|rewrite| self.state.apply(rewrite)).collect();
             self.path.push((place, saved));
         }
     }
@@ -183,33 +189,61 @@ impl<'a> Tree<'a> {
     /// Goes back to the parent.
     pub fn leave(&mut self) {
         let (_, saved) = self.path.pop().expect("below the root");
-        self.state.undo(saved);
+        self.undo(saved);
+    }
+
+    fn undo(&mut self, saved: SmallVec<[Saved; 1]>) {
+        saved.into_iter().rev().for_each(|saved| self.state.undo(saved));
     }
 
     /// Applies a candidate of the state, unless the result is refused or was met before by someone of the same `purpose`
-    /// (`None`: graphs may be met again).
+    /// (`None`: graphs may be met again). With [`Reach::All`] the same is then done elsewhere, where it is not refused.
     pub fn enter(&mut self, candidate: &Arc<Candidate>, purpose: Option<u32>) -> Entered {
+        let (kind, others) = match self.reach {
+            Reach::One => (0, Vec::new()),
+            Reach::All => reach::elsewhere(&self.state, candidate),
+        };
+        let Some(first) = self.rewrite(candidate) else { return Entered::Refused };
+        let mut saved: SmallVec<[Saved; 1]> = smallvec![first];
+        let mut rewrites: SmallVec<[Arc<Candidate>; 1]> = smallvec![candidate.clone()];
+        for other in others {
+            let Some(left) = reach::still(&self.state, &other, kind) else { continue };
+            if let Some(next) = self.rewrite(&left) {
+                saved.push(next);
+                rewrites.push(left);
+            }
+        }
+        if let Some(purpose) = purpose
+            && !self.is_new(purpose)
+        {
+            self.undo(saved);
+            self.counts.duplicates += 1;
+            return Entered::Duplicate;
+        }
+        self.counts.explored += 1;
+        let place = Place { parent: self.here(), depth: self.path.len() + 1, rewrites };
+        self.path.push((Rc::new(place), saved));
+        Entered::New
+    }
+
+    /// Applies a candidate, unless that makes a cycle or goes beyond the limits.
+    fn rewrite(&mut self, candidate: &Candidate) -> Option<Saved> {
         if !candidate.patch.is_acyclic(self.state.graph()) {
-            return Entered::Refused;
+            return None;
         }
         let saved = self.state.apply(candidate);
         let too_large = operators(self.state.graph()) > self.node_limit
             || cost::weight_bytes(self.state.graph()) > self.weight_limit;
         if too_large {
             self.state.undo(saved);
-            return Entered::Refused;
+            return None;
         }
-        if let Some(purpose) = purpose
-            && !self.is_new(purpose)
-        {
-            self.state.undo(saved);
-            self.counts.duplicates += 1;
-            return Entered::Duplicate;
-        }
-        self.counts.explored += 1;
-        let place = Place { parent: self.here(), depth: self.path.len() + 1, candidate: candidate.clone() };
-        self.path.push((Rc::new(place), saved));
-        Entered::New
+        Some(saved)
+    }
+
+    /// One candidate of each kind of the state's where a step reaches all that are alike, and all of them where it does not.
+    pub fn choices(&self) -> impl Iterator<Item = &Arc<Candidate>> {
+        reach::one_of_each(&self.state, self.reach)
     }
 
     /// Makes where the state stands the best if it is cheaper than the best so far; tells whether it is.
@@ -246,10 +280,11 @@ impl<'a> Tree<'a> {
         let mut clean_up = CleanUp::default();
         let mut applied: Vec<Step> = Vec::new();
         let most = self.budget.max_rewrites.unwrap_or(usize::MAX);
-        let stop_reason = if line.len() > most { StopReason::StopAfter } else { stop_reason };
-        for place in line.into_iter().rev().take(most) {
-            applied.push(self.state.describe(&place.candidate));
-            clean_up = clean_up.plus(self.state.apply(&place.candidate).clean_up);
+        let rewrites: Vec<&Arc<Candidate>> = line.iter().rev().flat_map(|place| &place.rewrites).collect();
+        let stop_reason = if rewrites.len() > most { StopReason::StopAfter } else { stop_reason };
+        for rewrite in rewrites.into_iter().take(most) {
+            applied.push(self.state.describe(rewrite));
+            clean_up = clean_up.plus(self.state.apply(rewrite).clean_up);
         }
         let report = Report {
             method,
@@ -260,6 +295,7 @@ impl<'a> Tree<'a> {
             applied,
             best_us: self.state.total_us(),
             clean_up,
+            legs: Vec::new(),
         };
         (self.state.into_graph(), report)
     }
@@ -311,7 +347,7 @@ mod tests {
         let candidate = Arc::new(Candidate { found: Match::default(), patch, score: 0.0 });
         let mut at: At = None;
         for depth in 1..=1_000_000 {
-            at = Some(Rc::new(Place { parent: at, depth, candidate: candidate.clone() }));
+            at = Some(Rc::new(Place { parent: at, depth, rewrites: smallvec![candidate.clone()] }));
         }
         drop(at);
         assert_eq!(Arc::strong_count(&candidate), 1);

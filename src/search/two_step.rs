@@ -38,7 +38,7 @@ pub(super) fn descend_by_two(tree: &mut Tree<'_>, share: f64) -> Option<StopReas
     let (mut opened, mut refused) = (Opened::default(), Known::default());
     loop {
         let free = |c: &&Arc<Candidate>| c.score.abs() < MIN_GAIN_US && !refused.contains(c);
-        let neutral: Vec<Arc<Candidate>> = tree.state().candidates().filter(free).cloned().collect();
+        let neutral: Vec<Arc<Candidate>> = tree.choices().filter(free).cloned().collect();
         if neutral.iter().any(|c| opened.of(c).is_none()) {
             let base = all(tree);
             for candidate in neutral.iter().filter(|c| opened.of(c).is_none()).cloned().collect::<Vec<_>>() {

@@ -72,6 +72,7 @@ impl Search for Wander {
             found_by: "random",
             seconds: 0.0,
             counts: Counts { pops: applied.len(), explored: applied.len() + 1, expanded: applied.len(), duplicates: 0 },
+            legs: Vec::new(),
             stop_reason: StopReason::Exhausted,
             applied,
             best_us: state.total_us(),

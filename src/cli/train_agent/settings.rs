@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::args::ReachArg;
 use crate::rl::agent::AgentConfig;
 use crate::rl::env::Objective;
 use crate::rl::net::encoder::{EncoderConfig, Gather, Global};
@@ -20,6 +21,9 @@ pub struct SettingsArgs {
     /// Actions of an episode at most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     horizon: Option<u32>,
+    /// How far one action reaches (an agent reaches as far as it did in training, at least).
+    #[arg(long, value_enum, default_value_t = ReachArg::One)]
+    reach: ReachArg,
     /// Environments that are stepped together.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     num_envs: Option<u32>,
@@ -158,7 +162,7 @@ impl SettingsArgs {
         };
         let horizon = self.horizon.map_or(horizon, |h| h as usize);
         let encoder = network.unwrap_or(encoder);
-        let agent = AgentConfig { encoder, horizon, ..AgentConfig::default() };
+        let agent = AgentConfig { encoder, horizon, reach: self.reach.into(), ..AgentConfig::default() };
         let reward = RewardConfig {
             objective: match self.objective {
                 ObjectiveArg::LogBest => Objective::LogBest,

@@ -63,6 +63,9 @@ impl Decoding {
     }
 }
 
+/// The name on the command line of [`Decoding::Samples`] relayed by the portfolio.
+pub const PPO_PORTFOLIO: &str = "ppo-portfolio";
+
 /// A search by an agent.
 pub struct PolicySearch {
     agent: Rc<RefCell<Agent>>,
@@ -174,6 +177,7 @@ impl<'p> Running<'p, '_> {
     fn settings(&self) -> EnvSettings {
         EnvSettings {
             horizon: self.agent.config.horizon,
+            reach: self.agent.config.reach.or(self.tracker.problem.budget.reach),
             plain: self.agent.config.encoder.global == Global::Full,
             ..EnvSettings::default()
         }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crate::cost::CostModel;
 use crate::graph::{Changes, Graph, NodeId};
 use crate::rewrite::{Candidate, RuleSet, clean_up};
-use crate::search::{Saved, State, Step as Described};
+use crate::search::{Reach, Saved, State, Step as Described};
 
 use self::books::Books;
 use self::objective::{Ledger, Moment, Transition};
@@ -83,17 +83,6 @@ impl<'a> Task<'a> {
     pub fn start_us(&self) -> f64 {
         self.root.total_us()
     }
-}
-
-/// How far one action reaches.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Reach {
-    /// The rewrite is applied where the candidate is.
-    #[default]
-    One,
-    /// It is applied wherever the same may be done: equal rule, equal predicted change, equal operators, attributes and
-    /// sizes. One is applied after another, as long as one that was there at the start is left.
-    All,
 }
 
 /// Settings of an environment.

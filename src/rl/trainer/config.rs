@@ -46,8 +46,8 @@ impl TrainConfig {
             shaping: self.reward.shaping,
             step_cost: self.reward.step_cost,
             gamma: self.ppo.gamma,
+            reach: self.agent.reach,
             plain: self.agent.encoder.global == Global::Full,
-            ..EnvSettings::default()
         }
     }
 }

@@ -48,6 +48,7 @@ impl DreamerConfig {
             encoder: self.encoder,
             horizon: self.horizon,
             reward_scale: self.reward_scale,
+            ..crate::rl::agent::AgentConfig::default()
         };
         agent.check()?;
         self.model.check()?;

@@ -28,6 +28,7 @@ pub fn pretrained(
             encoder: config.dreamer.encoder,
             horizon: config.dreamer.horizon,
             reward_scale: config.dreamer.reward_scale,
+            ..AgentConfig::default()
         },
         ppo: PpoConfig { num_envs: TOGETHER, ..PpoConfig::default() },
         reward: RewardConfig::default(),
