@@ -270,13 +270,17 @@ fn an_agent_is_trained_gone_on_with_used_and_compared() {
         assert_eq!(report["check"]["passed"], true);
         let (before, after) = (&report["cost_before"]["time_us"], &report["chosen"]["method_time_us"]);
         assert!(after.as_f64().unwrap() <= before.as_f64().unwrap() + 1e-6, "{search}: {after} of {before}");
+        let legs: Vec<&str> =
+            report["search"]["legs"].as_array().unwrap().iter().map(|leg| leg["method"].as_str().unwrap()).collect();
+        let relay = ["ppo", "portfolio", "portfolio"];
+        assert_eq!(legs, if search == "ppo-portfolio" { &relay[..] } else { &[] }, "the policy's own result is told");
     }
     let args = ["evaluate", model, "--json", "--budget", "40", "--seeds", "2"];
     let report = graphopt(folder, &[&args[..], &agent].concat()).ok().json();
     let methods: Vec<&str> = report["runs"].as_array().unwrap().iter().map(|r| r["method"].as_str().unwrap()).collect();
-    let expected =
-        ["greedy", "backtracking", "portfolio", "random", "random", "ppo-greedy", "ppo", "ppo", "ppo-beam", "guided"];
-    assert_eq!(methods, expected);
+    let searches = ["greedy", "backtracking", "portfolio", "random", "random"];
+    let by_agent = ["ppo-greedy", "ppo", "ppo", "ppo-portfolio", "ppo-portfolio", "ppo-beam", "guided"];
+    assert_eq!(methods, [&searches[..], &by_agent].concat());
 
     let refused = |args: &[&str], text: &str| graphopt(folder, &[args, &["--device", "cpu"]].concat()).refused(text);
     fs::write(folder.join("bad.safetensors"), "nothing").unwrap();

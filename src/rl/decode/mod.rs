@@ -96,6 +96,8 @@ const DOUBT: f64 = 0.1;
 /// What is promised counts this much of what is gained already: among states of the same prospects those further on come
 /// first, as in weighted A* (Pohl 1970).
 const TRUST: f64 = 0.8;
+/// Rewrites without a gain after which the likeliest path is taken to lead nowhere: more than any known valley is deep.
+const PATIENCE: usize = 12;
 /// States that wait at most; the least promising go first.
 const MAX_QUEUE: usize = 100_000;
 
@@ -196,14 +198,15 @@ impl<'p> Running<'p, '_> {
         envs.iter_mut().map(|env| Digest::new(env.observe(&mut self.known), by)).collect()
     }
 
-    /// Plays the likeliest episode. Where it comes back to a graph that it was at, it goes on from there without the rules
-    /// that led round, until something gains: a policy that never pays for a loop may go round for ever.
+    /// Plays the likeliest episode. Where it comes back to a graph that it was at, or gains nothing for long, it goes on
+    /// from there, or from where it gained last, without the rules that led round or nowhere, until something gains: a
+    /// policy that never pays for a rewrite may go round for ever.
     fn likeliest(&mut self, task: &Arc<Task<'p>>, origin: &[Arc<Candidate>]) -> Option<StopReason> {
         let mut env = self.env(task);
         // The graph before each action, the action, and its rule.
         let mut path: Vec<(u128, usize, u32)> = Vec::new();
         let mut aside: FxHashSet<u32> = FxHashSet::default();
-        let mut best_us = task.start_us();
+        let (mut best_us, mut gained_at) = (task.start_us(), 0);
         while !env.is_over() {
             let digest = self.digests(&mut [&mut env]).remove(0);
             self.tracker.counts.expanded += 1;
@@ -218,13 +221,16 @@ impl<'p> Running<'p, '_> {
             env.step(Action::Apply(site as usize));
             self.tracker.count(origin, &env);
             if env.info().best_us < best_us - MIN_GAIN_US {
-                best_us = env.info().best_us;
+                (best_us, gained_at) = (env.info().best_us, path.len());
                 aside.clear();
             }
             let here = env.graph().state_hash();
-            if let Some(at) = path.iter().position(|(before, ..)| *before == here) {
-                self.tracker.counts.duplicates += 1;
+            let round = path.iter().position(|(before, ..)| *before == here);
+            let nowhere = (path.len() - gained_at >= PATIENCE).then_some(gained_at);
+            if let Some(at) = round.or(nowhere) {
+                self.tracker.counts.duplicates += usize::from(round.is_some());
                 aside.extend(path.drain(at..).map(|(.., rule)| rule));
+                gained_at = gained_at.min(at);
                 env.reset();
                 path.iter().for_each(|(_, action, _)| {
                     env.step(Action::Apply(*action));
