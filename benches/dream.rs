@@ -1,8 +1,8 @@
 //! The dream: how fast it is, how well M predicts, and what its temperature does.
 //!
 //! `cargo bench --bench dream -- speed`: steps dreamt in a second with the settings of `--preset cpu`, 4,096 dreams at a time.
-//! `cargo bench --bench dream -- quality [SEEDS]`: prediction on episodes and on graphs that M has not met, for a mixture, one
-//! Gaussian, and a single prediction.
+//! `cargo bench --bench dream -- quality [SEEDS [EPISODES [EPOCHS [MODEL…]]]]`: prediction on episodes and on graphs that M has
+//! not met, for a mixture, one Gaussian, and a single prediction, and the same when M is not told what actions take (`blind`).
 //! `cargo bench --bench dream -- temperature MODEL [SEEDS [GENERATIONS]]`: controllers trained in dreams of each temperature,
 //! their return there and for real.
 
@@ -46,7 +46,10 @@ fn main() {
     let rules = common::rules();
     match arguments.first().map(String::as_str) {
         Some("speed") => speed(&rules, &model, threads),
-        Some("quality") => quality(&rules, &model, number(1, 3) as u64),
+        Some("quality") => {
+            let models = arguments.get(4..).unwrap_or_default();
+            quality(&rules, &model, (number(1, 3) as u64, number(2, 32), number(3, 40)), models);
+        }
         Some("temperature") => {
             let name = arguments.get(1).map_or("squeezenet1_1", String::as_str);
             temperature(&rules, &model, name, number(2, 5) as u64, number(3, 60));
@@ -163,22 +166,36 @@ fn speed(rules: &Arc<RuleSet>, model: &Roofline, threads: usize) {
 const SEEN: [&str; 6] = ["squeezenet1_1", "nasrnn_4", "inception_pair", "lora_mlp", "bert_2_layers", "repvgg_a0"];
 const UNSEEN: [&str; 3] = ["resnext_stage", "attention_heads", "lstm"];
 
-fn quality(rules: &Arc<RuleSet>, model: &Roofline, seeds: u64) {
+/// Models that are compared: components, and whether they are told what actions take.
+const MODELS: [(&str, usize, bool); 6] = [
+    ("mixture", 5, true),
+    ("gaussian", 1, true),
+    ("deterministic", 0, true),
+    ("blind-mixture", 5, false),
+    ("blind-gaussian", 1, false),
+    ("blind-deterministic", 0, false),
+];
+
+fn quality(rules: &Arc<RuleSet>, model: &Roofline, (seeds, episodes, epochs): (u64, usize, usize), models: &[String]) {
     println!(
         "model,seed,on,horizon,state_skill,cost_skill,reward_skill,slot_f1,continue_accuracy,end_recall,states,\
          fit_seconds,parameters"
     );
     for seed in 0..seeds {
         let played = |phase| matches!(phase, Phase::Fit { .. });
-        let settings = LearnConfig { episodes: 32, ..config(seed) };
+        let settings = LearnConfig { episodes, ..config(seed) };
         let seen = learner(settings, &SEEN, &SEEN, rules, model, &played);
-        let unseen = learner(LearnConfig { episodes: 16, ..config(seed) }, &UNSEEN, &SEEN, rules, model, &played);
+        let unseen =
+            learner(LearnConfig { episodes: episodes / 2, ..config(seed) }, &UNSEEN, &SEEN, rules, model, &played);
         let (fit_to, judge_by) = seen.data().split(HELD_OUT);
         let elsewhere: Vec<&Trajectory> = unseen.data().trajectories.iter().collect();
-        for (name, components) in [("mixture of 5", 5), ("one Gaussian", 1), ("deterministic", 0)] {
-            let of = ModelConfig { components, ..ModelConfig::default() };
+        for (name, components, sees_takes) in MODELS {
+            if !models.is_empty() && !models.iter().any(|m| m == name) {
+                continue;
+            }
+            let of = ModelConfig { components, sees_takes, ..ModelConfig::default() };
             let begin = Instant::now();
-            let world = fitted(of, &fit_to, seen.rules(), seed);
+            let world = fitted(of, &fit_to, seen.rules(), (seed, epochs));
             let seconds = begin.elapsed().as_secs_f64();
             for (on, episodes) in [("unseen episodes", &judge_by), ("unseen graphs", &elsewhere)] {
                 for (horizon, q) in measure(&world, seen.rules(), episodes) {
@@ -202,10 +219,10 @@ fn quality(rules: &Arc<RuleSet>, model: &Roofline, seeds: u64) {
     }
 }
 
-fn fitted(of: ModelConfig, episodes: &[&Trajectory], table: &tch::Tensor, seed: u64) -> WorldModel {
+fn fitted(of: ModelConfig, episodes: &[&Trajectory], table: &tch::Tensor, (seed, epochs): (u64, usize)) -> WorldModel {
     let mut world = WorldModel::new(of, Device::Cpu, seed);
     world.scales.measure(&Sequences::new(episodes, Device::Cpu), of.normalise_deltas);
-    let config = FitConfig::default();
+    let config = FitConfig { epochs, ..FitConfig::default() };
     let mut fit = Fit::new(&world);
     for epoch in 0..config.epochs {
         let done = epoch as f64 / config.epochs as f64;

@@ -77,6 +77,9 @@ pub struct TrainWorldModel {
     /// Predicts changes in the units of the states instead of their own.
     #[arg(long)]
     plain_deltas: bool,
+    /// Does not tell the model which candidates share nodes with what an action removes.
+    #[arg(long)]
+    blind: bool,
     /// Goes on with the first round's episodes in later rounds.
     #[arg(long)]
     no_aggregation: bool,
@@ -309,6 +312,7 @@ impl TrainWorldModel {
         model.components = self.components.map_or(model.components, |k| k as usize);
         model.hidden = self.hidden.unwrap_or(model.hidden);
         model.normalise_deltas = !self.plain_deltas;
+        model.sees_takes = !self.blind;
         fit.epochs = self.epochs.map_or(fit.epochs, |n| n as usize);
         practice.generations = self.generations.map_or(practice.generations, |n| n as usize);
         practice.temperature = self.temperature.unwrap_or(practice.temperature);

@@ -16,11 +16,13 @@ pub struct ModelConfig {
     pub births: usize,
     /// Whether changes of the whole are predicted in units of their own deviation, or in those of the states.
     pub normalise_deltas: bool,
+    /// Whether it is told what the action takes from each slot: which candidates share nodes with what it removes.
+    pub sees_takes: bool,
 }
 
 impl Default for ModelConfig {
     fn default() -> ModelConfig {
-        ModelConfig { hidden: 128, components: 5, slot_width: 64, births: 8, normalise_deltas: true }
+        ModelConfig { hidden: 128, components: 5, slot_width: 64, births: 8, normalise_deltas: true, sees_takes: true }
     }
 }
 

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::frame::{Frame, SLOT_FEATURES, WHOLE};
 use super::model::slots::seats_of_births;
 use super::model::{Carry, WorldModel, twohot};
-use super::sequences::{embed, embed_action, one_hot, stack};
+use super::sequences::{States, embed, embed_action, one_hot, stack};
 use super::slots::SLOTS;
 use crate::rl::random::Random;
 
@@ -29,6 +29,8 @@ pub struct Dream<'m> {
     pub rules: Tensor,
     /// `[B, S, SLOT_FEATURES]`.
     pub features: Tensor,
+    /// `[B, S, S]`: what the action of one takes from another.
+    pub takes: Tensor,
     /// `[B]` of 0 and 1: whether it goes on.
     pub going: Tensor,
 }
@@ -61,20 +63,15 @@ impl Chance<'_> {
 impl<'m> Dream<'m> {
     /// Dreams that begin in these states, at the start of an episode. `table` is `[R, RULE]`.
     pub fn new(model: &'m WorldModel, table: &Tensor, frames: &[&Frame]) -> Dream<'m> {
-        let (whole, rules, features) = stack(frames, model.device());
-        let z = model.standardise(&whole);
-        Dream::from_parts(model, table, model.start(frames.len() as i64), (z, rules, features))
+        Dream::from_states(model, table, model.start(frames.len() as i64), stack(frames, model.device()))
     }
 
-    /// Dreams that go on from a carry and states: `[B, U]` standardised, `[B, S]` and `[B, S, SLOT_FEATURES]`.
-    pub fn from_parts(
-        model: &'m WorldModel,
-        table: &Tensor,
-        carry: Carry,
-        (z, rules, features): (Tensor, Tensor, Tensor),
-    ) -> Dream<'m> {
+    /// Dreams that go on from a carry and states.
+    pub fn from_states(model: &'m WorldModel, table: &Tensor, carry: Carry, states: States) -> Dream<'m> {
+        let States { whole, rules, features, takes } = states;
+        let z = model.standardise(&whole);
         let going = Tensor::ones([z.size()[0]], (Kind::Float, z.device()));
-        Dream { model, table: table.shallow_clone(), carry, z, rules, features, going }
+        Dream { model, table: table.shallow_clone(), carry, z, rules, features, takes, going }
     }
 
     /// The same dreams, at these rows (as often as they occur).
@@ -87,6 +84,7 @@ impl<'m> Dream<'m> {
             z: pick(&self.z),
             rules: pick(&self.rules),
             features: pick(&self.features),
+            takes: pick(&self.takes),
             going: pick(&self.going),
         }
     }
@@ -132,11 +130,18 @@ impl<'m> Dream<'m> {
         let features = self.features.gather(1, &rows, false).squeeze_dim(1);
         let rule = rule.where_scalarother(&stops.logical_not(), -1);
         let slot = action.where_scalarother(&stops.logical_not(), -1);
-        self.step_by(&embed_action(&rule, &features, &self.table), &slot, chance)
+        let takes = self.takes_of(&slot);
+        self.step_by(&embed_action(&rule, &features, &self.table), (&slot, &takes), chance)
     }
 
-    /// The same for actions as M reads them, `[B, A]`, with the slots that they stand for, `[B]` int64 (-1: none).
-    pub fn step_by(&mut self, action: &Tensor, slot: &Tensor, chance: &mut Chance<'_>) -> Tensor {
+    /// `[B, S]`: what the actions of slots `[B]` take from each slot; 0 for -1.
+    pub fn takes_of(&self, slot: &Tensor) -> Tensor {
+        one_hot(slot).unsqueeze(1).bmm(&self.takes).squeeze_dim(1)
+    }
+
+    /// The same for actions as M reads them, `[B, A]`, with the slots that they stand for, `[B]` int64 (-1: none), and what they
+    /// take from each, `[B, S]`.
+    pub fn step_by(&mut self, action: &Tensor, slot: (&Tensor, &Tensor), chance: &mut Chance<'_>) -> Tensor {
         let (carry, trunk) = self.model.step(&self.carry, &self.z, action);
         let reward = twohot::decode(&self.model.reward(&trunk)) * &self.going;
         let stops = action.select(1, action.size()[1] - 1);
@@ -159,9 +164,9 @@ impl<'m> Dream<'m> {
     }
 
     /// Which slots there will be.
-    fn next_slots(&mut self, trunk: &Tensor, slot: &Tensor, chance: &mut Chance<'_>) {
+    fn next_slots(&mut self, trunk: &Tensor, (slot, takes): (&Tensor, &Tensor), chance: &mut Chance<'_>) {
         let (b, device) = (self.len(), self.z.device());
-        let fates = self.model.slots().forward(trunk, &self.slots(), &one_hot(slot));
+        let fates = self.model.slots().forward(trunk, &self.slots(), &one_hot(slot), takes);
         let births = self.model.births().forward(trunk);
         let (stays, comes) = if chance.temperature == 0.0 {
             (fates.stays.gt(0.0), births.comes.gt(0.0))
@@ -185,7 +190,14 @@ impl<'m> Dream<'m> {
         let rows = which.unsqueeze(2).expand([-1, -1, SLOT_FEATURES as i64], false);
         let born_features = (births.features * deviation + mean).gather(1, &rows, false);
         let changed = &self.features + fates.change * &self.model.scales.slot_delta;
-        let there = stays.logical_or(&is_born).unsqueeze(2).to_kind(Kind::Float);
+        let there = stays.logical_or(&is_born);
+        if self.model.config.sees_takes {
+            let said = fates.sides.logits(&births.sides, &seats).sigmoid();
+            let new = is_born.unsqueeze(2).logical_or(&is_born.unsqueeze(1));
+            let both = there.unsqueeze(2).logical_and(&there.unsqueeze(1));
+            self.takes = said.where_self(&new, &self.takes) * both;
+        }
+        let there = there.unsqueeze(2).to_kind(Kind::Float);
         let features = born_features.where_self(&is_born.unsqueeze(2), &changed);
         self.features = features.clamp(-MOST_FEATURE, MOST_FEATURE) * there;
         let kept = self.rules.where_scalarother(&stays, -1);

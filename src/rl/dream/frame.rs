@@ -32,6 +32,9 @@ pub struct Frame {
     pub features: Vec<f32>,
     /// Whether the slot's holder had it one step ago.
     pub kept: [bool; SLOTS],
+    /// `[SLOTS * SLOTS]`: what the first slot's action takes from the second: the share of the candidates that the second
+    /// stands for of which a node is removed, the mean over those that the first stands for; 0 where either is empty.
+    pub takes: Vec<f32>,
 }
 
 impl Frame {
@@ -42,6 +45,7 @@ impl Frame {
             rules: [EMPTY; SLOTS],
             features: vec![0.0; SLOTS * SLOT_FEATURES],
             kept: [false; SLOTS],
+            takes: vec![0.0; SLOTS * SLOTS],
         }
     }
 }
@@ -59,5 +63,7 @@ pub enum Deed {
         rule: i32,
         /// `[SLOT_FEATURES]`.
         features: Vec<f32>,
+        /// `[SLOTS]`: what it takes from each slot, as in [`Frame::takes`].
+        takes: Vec<f32>,
     },
 }

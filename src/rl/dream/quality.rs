@@ -7,7 +7,7 @@ use tch::{Kind, Tensor, no_grad};
 use super::data::Trajectory;
 use super::dream::{Chance, Dream};
 use super::model::WorldModel;
-use super::sequences::Sequences;
+use super::sequences::{Sequences, States};
 use crate::rl::random::Random;
 
 /// How many steps ahead is looked.
@@ -84,9 +84,14 @@ fn add(model: &WorldModel, table: &Tensor, data: &Sequences, sums: &mut BTreeMap
     let actions = data.actions(table);
     let (carry, _) = model.unroll(&z.narrow(1, 0, t), &actions);
     let flat = |x: &Tensor| x.narrow(1, 0, t).flatten(0, 1);
-    let parts = (flat(&z), flat(&data.rules), flat(&data.features));
+    let states = States {
+        whole: flat(&data.whole),
+        rules: flat(&data.rules),
+        features: flat(&data.features),
+        takes: flat(&data.takes),
+    };
     let begin = super::model::Carry { h: flat(&carry.h), c: flat(&carry.c) };
-    let mut dream = Dream::from_parts(model, table, begin, parts);
+    let mut dream = Dream::from_states(model, table, begin, states);
     let (start_z, start_present) = (dream.z.shallow_clone(), dream.present());
     let n = data.mask.size()[0];
     // Row `(e, at)` looks `k` ahead: what is there, or zeros behind the end of the batch.
@@ -113,7 +118,10 @@ fn add(model: &WorldModel, table: &Tensor, data: &Sequences, sums: &mut BTreeMap
         // An episode that M thinks is over goes on here: what it says of the rest counts.
         dream.going = zeros.ones_like();
         let mut chance = Chance { temperature: 0.0, random: &mut random, draws: 1 };
-        said_reward += dream.step_by(&action, &slot, &mut chance);
+        // What has no slot takes what it really takes; the rest, what the dream says of its slot.
+        let without = slot.lt(0).unsqueeze(1).to_kind(Kind::Float);
+        let takes = dream.takes_of(&slot) + ahead(&data.action_takes, k - 1) * without;
+        said_reward += dream.step_by(&action, (&slot, &takes), &mut chance);
         true_reward += ahead(&data.reward, k - 1);
         if !HORIZONS.contains(&(k as usize)) {
             continue;

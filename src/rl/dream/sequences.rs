@@ -18,6 +18,11 @@ pub struct Sequences {
     pub features: Tensor,
     /// `[N, T + 1, S]` bool: the holder sat here one step ago.
     pub kept: Tensor,
+    /// `[N, T + 1, S, S]`: what the action of one takes from another.
+    pub takes: Tensor,
+    /// `[N, T, S]`: what the action takes from each: of a slot's, as its state has it, which is all that a dream knows; of
+    /// one without a slot, exactly.
+    pub action_takes: Tensor,
     /// `[N, T]` int64: rule of the action, -1 to stop.
     pub action_rule: Tensor,
     /// `[N, T, SLOT_FEATURES]`.
@@ -36,16 +41,44 @@ pub struct Sequences {
     pub mask: Tensor,
 }
 
-/// Frames side by side: `[F, U]`, `[F, S]` int64, `[F, S, SLOT_FEATURES]`.
-pub fn stack(frames: &[&Frame], device: Device) -> (Tensor, Tensor, Tensor) {
+/// Frames side by side.
+#[derive(Debug)]
+pub struct States {
+    /// `[.., U]`.
+    pub whole: Tensor,
+    /// `[.., S]` int64: rules of the slots, -1 where empty.
+    pub rules: Tensor,
+    /// `[.., S, SLOT_FEATURES]`.
+    pub features: Tensor,
+    /// `[.., S, S]`: what the action of one takes from another.
+    pub takes: Tensor,
+}
+
+impl States {
+    /// The same, at these rows.
+    pub fn select(&self, rows: &Tensor) -> States {
+        let pick = |x: &Tensor| x.index_select(0, rows);
+        States {
+            whole: pick(&self.whole),
+            rules: pick(&self.rules),
+            features: pick(&self.features),
+            takes: pick(&self.takes),
+        }
+    }
+}
+
+/// Frames side by side, one a row.
+pub fn stack(frames: &[&Frame], device: Device) -> States {
     let table = |values: Vec<f32>, size: &[i64]| Tensor::from_slice(&values).reshape(size).to_device(device);
     let (f, s) = (frames.len() as i64, SLOTS as i64);
     let rules: Vec<i64> = frames.iter().flat_map(|frame| frame.rules.map(i64::from)).collect();
-    (
-        table(frames.iter().flat_map(|frame| frame.whole.iter().copied()).collect(), &[f, WHOLE as i64]),
-        Tensor::from_slice(&rules).reshape([f, s]).to_device(device),
-        table(frames.iter().flat_map(|frame| frame.features.iter().copied()).collect(), &[f, s, SLOT_FEATURES as i64]),
-    )
+    let all = |of: fn(&Frame) -> &Vec<f32>| frames.iter().flat_map(|frame| of(frame).iter().copied()).collect();
+    States {
+        whole: table(all(|frame| &frame.whole), &[f, WHOLE as i64]),
+        rules: Tensor::from_slice(&rules).reshape([f, s]).to_device(device),
+        features: table(all(|frame| &frame.features), &[f, s, SLOT_FEATURES as i64]),
+        takes: table(all(|frame| &frame.takes), &[f, s, s]),
+    }
 }
 
 /// `[.., SLOT]`: rules `[.., ]` (-1 is nothing, and 0) and features `[.., SLOT_FEATURES]` as networks read them.
@@ -72,22 +105,27 @@ impl Sequences {
         let blank = Frame::blank();
         let frames: Vec<&Frame> =
             episodes.iter().flat_map(|e| (0..=t as usize).map(|at| e.frames.get(at).unwrap_or(&blank))).collect();
-        let (whole, rules, features) = stack(&frames, device);
+        let states = stack(&frames, device);
         let kept: Vec<bool> = frames.iter().flat_map(|frame| frame.kept).collect();
-        let zeros = vec![0.0; SLOT_FEATURES];
+        let (no_features, no_takes) = (vec![0.0; SLOT_FEATURES], vec![0.0; SLOTS]);
         let deed = |e: &Trajectory, at: usize| match e.deeds.get(at) {
-            Some(Deed::Apply { slot, rule, features }) => (slot.map_or(-1, |s| s as i64), *rule, features.clone()),
-            Some(Deed::Stop) | None => (-1, EMPTY, zeros.clone()),
+            Some(Deed::Apply { slot: Some(s), rule, features, .. }) => {
+                (*s as i64, *rule, features.clone(), e.frames[at].takes[s * SLOTS..(s + 1) * SLOTS].to_vec())
+            }
+            Some(Deed::Apply { slot: None, rule, features, takes }) => (-1, *rule, features.clone(), takes.clone()),
+            Some(Deed::Stop) | None => (-1, EMPTY, no_features.clone(), no_takes.clone()),
         };
-        let (mut chosen, mut action_rule, mut action_features) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut chosen, mut action_rule) = (Vec::new(), Vec::new());
+        let (mut action_features, mut action_takes) = (Vec::new(), Vec::new());
         let (mut reward, mut goes_on, mut mask) = (Vec::new(), Vec::new(), Vec::new());
         let (mut cost, mut returns) = (Vec::new(), Vec::new());
         for e in episodes {
             for at in 0..t as usize {
-                let (slot, rule, features) = deed(e, at);
+                let (slot, rule, features, takes) = deed(e, at);
                 chosen.push(slot);
                 action_rule.push(i64::from(rule));
                 action_features.extend(features);
+                action_takes.extend(takes);
                 reward.push(e.rewards.get(at).copied().unwrap_or(0.0));
                 goes_on.push(if at + 1 < e.len() { 1.0f32 } else { 0.0 });
                 mask.push(if at < e.len() { 1.0f32 } else { 0.0 });
@@ -101,9 +139,11 @@ impl Sequences {
         let ids = |values: &[i64]| Tensor::from_slice(values).reshape([n, t]).to_device(device);
         let (s, f) = (SLOTS as i64, SLOT_FEATURES as i64);
         Sequences {
-            whole: whole.reshape([n, t + 1, WHOLE as i64]),
-            rules: rules.reshape([n, t + 1, s]),
-            features: features.reshape([n, t + 1, s, f]),
+            whole: states.whole.reshape([n, t + 1, WHOLE as i64]),
+            rules: states.rules.reshape([n, t + 1, s]),
+            features: states.features.reshape([n, t + 1, s, f]),
+            takes: states.takes.reshape([n, t + 1, s, s]),
+            action_takes: table(&action_takes, &[n, t, s]),
             kept: Tensor::from_slice(&kept).reshape([n, t + 1, s]).to_device(device),
             action_rule: ids(&action_rule),
             action_features: table(&action_features, &[n, t, f]),

@@ -9,7 +9,7 @@ use super::controller::{ControllerShape, Controllers};
 use super::data::{Player, Trajectory};
 use super::frame::{Deed, Frame, GLOBALS_AT, RULE, SLOT_FEATURES};
 use super::model::WorldModel;
-use super::sequences::{embed, embed_action, stack};
+use super::sequences::{States, embed, embed_action, stack};
 use super::slots::SLOTS;
 use crate::rl::random::Random;
 
@@ -72,7 +72,8 @@ fn episode(mut policy: impl FnMut(&Frame) -> usize) -> Trajectory {
         let next = frame(at, HORIZON - t.len() - 1, Some(now));
         t.frames.push(next);
         t.actions.push(Some(slot as u32));
-        t.deeds.push(Deed::Apply { slot: Some(slot), rule: slot as i32, features: features(slot) });
+        let takes = vec![0.0; SLOTS];
+        t.deeds.push(Deed::Apply { slot: Some(slot), rule: slot as i32, features: features(slot), takes });
         t.rewards.push(if at == LENGTH { 10.0 } else { 0.0 });
         t.costs.push(if at == LENGTH { 10.0 } else { 0.0 });
     }
@@ -97,7 +98,7 @@ pub fn play(model: &WorldModel, table: &Tensor, parameters: &[f64], rank: usize)
     let mut carry = model.start(1);
     let played = episode(|frame| {
         no_grad(|| {
-            let (whole, rules, features) = stack(&[frame], Device::Cpu);
+            let States { whole, rules, features, .. } = stack(&[frame], Device::Cpu);
             let z = model.standardise(&whole);
             let state = Tensor::cat(&[&z, &carry.h], 1).unsqueeze(0);
             let slots = embed(&rules, &features, table).unsqueeze(0);

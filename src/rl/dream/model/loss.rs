@@ -29,11 +29,13 @@ pub struct Losses {
     pub born_rule: Tensor,
     /// Of their features: half a squared error.
     pub born_features: Tensor,
+    /// Of what they take from the others, and the others from them.
+    pub born_takes: Tensor,
 }
 
 impl Losses {
     /// All by name.
-    pub fn all(&self) -> [(&'static str, &Tensor); 10] {
+    pub fn all(&self) -> [(&'static str, &Tensor); 11] {
         [
             ("losses/state", &self.state),
             ("losses/reward", &self.reward),
@@ -45,6 +47,7 @@ impl Losses {
             ("losses/slots_come", &self.comes),
             ("losses/born_rule", &self.born_rule),
             ("losses/born_features", &self.born_features),
+            ("losses/born_takes", &self.born_takes),
         ]
     }
 
@@ -82,6 +85,8 @@ pub struct Born {
     pub count: Tensor,
     /// `[N, T, K]` int64: their seats; any where there are fewer.
     pub seats: Tensor,
+    /// `[N, T, S]` int64: which of them sits there; -1 where none does, or one beyond the `K`-th.
+    pub which: Tensor,
 }
 
 impl Born {
@@ -92,7 +97,9 @@ impl Born {
         let count = new.sum_dim_intlist([-1i64].as_slice(), false, Kind::Int64);
         // Those that are born first, in order of seats.
         let seats = new.argsort_stable(true, -1, true).narrow(-1, 0, most);
-        Born { count, seats }
+        let rank = new.cumsum(-1, Kind::Int64) - 1;
+        let which = rank.where_scalarother(&new.gt(0).logical_and(&rank.lt(most)), -1);
+        Born { count, seats, which }
     }
 }
 
@@ -114,7 +121,7 @@ impl WorldModel {
         let value = twohot::loss(&self.value(&carry.h, &before), &data.returns.narrow(1, 0, t));
 
         let slots = data.slots(table).narrow(1, 0, t);
-        let fates = self.slots().forward(&trunk, &slots, &data.chosen_slots());
+        let fates = self.slots().forward(&trunk, &slots, &data.chosen_slots(), &data.action_takes);
         let present = data.present().narrow(1, 0, t).logical_and(&moves.unsqueeze(-1));
         let kept = data.kept.narrow(1, 1, t).logical_and(&present);
         let slot_change = (data.features.narrow(1, 1, t) - data.features.narrow(1, 0, t)) / &self.scales.slot_delta;
@@ -134,6 +141,14 @@ impl WorldModel {
         let [slot_mean, slot_deviation] = &self.scales.slot;
         let born_features = (data.features.narrow(1, 1, t).gather(-2, &rows, false) - slot_mean) / slot_deviation;
 
+        let there = data.present().narrow(1, 1, t);
+        let is_new = born.which.ge(0);
+        let pair = |x: &Tensor| (x.unsqueeze(-1), x.unsqueeze(-2));
+        let ((one_new, other_new), (one, other)) = (pair(&is_new), pair(&there));
+        let pairs = one_new.logical_or(&other_new).logical_and(&one).logical_and(&other);
+        let pairs = pairs.logical_and(&moves.unsqueeze(-1).unsqueeze(-1));
+        let takes_logits = fates.sides.logits(&births.sides, &born.which);
+
         let every = moves.unsqueeze(-1).expand_as(&births.comes);
         Losses {
             state: masked_mean(&state, &moves),
@@ -146,6 +161,7 @@ impl WorldModel {
             comes: masked_mean(&binary(&births.comes, &born.count.unsqueeze(-1).gt_tensor(&order)), &every),
             born_rule: masked_mean(&rule_loss, &is_born),
             born_features: masked_mean(&half_square(&(births.features - born_features)), &is_born),
+            born_takes: masked_mean(&binary(&takes_logits, &data.takes.narrow(1, 1, t)), &pairs),
         }
     }
 }

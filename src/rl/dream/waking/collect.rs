@@ -85,10 +85,7 @@ pub fn collect<'a>(
         let playing = (0..count).map(|_| Ground::begin(ground, player)).collect();
         all.extend(play(eye, playing, &mut |at, scene, step| {
             if let Some(Some(site)) = paths[at].get(step) {
-                let with = |d: &crate::rl::net::digest::Distinct| d.sites.contains(site);
-                let distinct = scene.digest.distinct.iter().position(with).expect("a path of the same task");
-                let (_, deed) = scene.act(Pick::Distinct(distinct as u32), random);
-                return (Some(*site), deed);
+                return scene.again(*site).expect("a path of the same task");
             }
             let strays = random.below(STRAYS) == 0;
             let pick = match player {

@@ -11,5 +11,6 @@ pub mod pretrain;
 pub mod run;
 pub mod search;
 pub mod shards;
+pub mod taking;
 #[cfg(test)]
 mod tests;

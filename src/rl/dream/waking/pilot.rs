@@ -40,11 +40,10 @@ impl<'m> Pilot<'m> {
 
     /// One dream that begins where the episode is.
     pub fn dream(&self, frame: &Frame) -> Dream<'m> {
-        let (whole, rules, features) = stack(&[frame], self.mind.model.device());
+        let states = stack(&[frame], self.mind.model.device());
         let Carry { h, c } = &self.carry;
         let carry = Carry { h: h.shallow_clone(), c: c.shallow_clone() };
-        let z = self.mind.model.standardise(&whole);
-        Dream::from_parts(self.mind.model, self.mind.table, carry, (z, rules, features))
+        Dream::from_states(self.mind.model, self.mind.table, carry, states)
     }
 
     /// Its mind.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::taking::Taking;
 use crate::rl::dream::data::{Player, Trajectory};
 use crate::rl::dream::frame::{Deed, Frame};
 use crate::rl::dream::slots::{SLOTS, Seat, Seats};
 use crate::rl::dream::view::{Look, View};
+
 use crate::rl::env::{Action, Env, EnvSettings, Task};
 use crate::rl::neighbourhood::Neighbourhoods;
 use crate::rl::net::digest::{Digest, NodeKey};
@@ -71,6 +73,7 @@ pub struct Scene {
     pub frame: Frame,
     /// Who sits on its seats.
     pub seats: [Option<Seat>; SLOTS],
+    taking: Taking,
 }
 
 /// What is done, before a site is picked.
@@ -110,10 +113,21 @@ impl Scene {
     pub fn act(&self, pick: Pick, random: &mut Random) -> (Option<u32>, Deed) {
         let Some(distinct) = self.distinct(pick) else { return (None, Deed::Stop) };
         let sites = &self.digest.distinct[distinct as usize].sites;
+        let site = sites[random.below(sites.len())];
+        (Some(site), self.deed(distinct, site))
+    }
+
+    /// The candidate at a site, and the distinct one that it is of, as M reads it.
+    fn deed(&self, distinct: u32, site: u32) -> Deed {
         let slot = self.seats.iter().position(|seat| seat.is_some_and(|seat| seat.distinct == distinct));
         let features = self.look.candidate(distinct).to_vec();
-        let deed = Deed::Apply { slot, rule: self.rule_of(distinct) as i32, features };
-        (Some(sites[random.below(sites.len())]), deed)
+        Deed::Apply { slot, rule: self.rule_of(distinct) as i32, features, takes: self.taking.by(site) }
+    }
+
+    /// A site that was chosen before, in the same state: as an action, and as M reads it; `None` if there is no such site.
+    pub fn again(&self, site: u32) -> Option<(Option<u32>, Deed)> {
+        let distinct = self.digest.distinct.iter().position(|d| d.sites.contains(&site))?;
+        Some((Some(site), self.deed(distinct as u32, site)))
     }
 }
 
@@ -144,11 +158,13 @@ impl<'a> Playing<'a> {
 
     /// The state now; to be called once before each action, and once more when it is over.
     pub fn scene(&mut self, digest: Digest, look: Look) -> Scene {
-        let (frame, seats) = look.frame(&digest, &mut self.seats);
+        let (mut frame, seats) = look.frame(&digest, &mut self.seats);
+        let taking = Taking::new(&mut self.env, &digest, &seats);
+        frame.takes = taking.all();
         let info = self.env.info();
         self.record.costs.push((self.reward_scale * (info.start_us / info.cost_us).ln()) as f32);
         self.record.frames.push(frame.clone());
-        Scene { digest, look, frame, seats }
+        Scene { digest, look, frame, seats, taking }
     }
 
     /// The actions so far.
@@ -209,14 +225,11 @@ pub fn replay(
 ) -> Option<Trajectory> {
     let playing = Playing::new(task, like.root, like.player, horizon, reward_scale);
     let mut fits = true;
-    let mut random = Random::new(0);
     let mut played = play(eye, vec![playing], &mut |_, scene, at| {
         let site = like.actions.get(at).copied().flatten();
-        let with = |site: u32| scene.digest.distinct.iter().position(|d| d.sites.contains(&site));
-        let found = site.and_then(with);
+        let found = site.and_then(|site| scene.again(site));
         fits &= site.is_some() == found.is_some() && at < like.actions.len();
-        let pick = found.map_or(Pick::Stop, |distinct| Pick::Distinct(distinct as u32));
-        (site.filter(|_| found.is_some()), scene.act(pick, &mut random).1)
+        found.unwrap_or((None, Deed::Stop))
     });
     let trajectory = played.pop()?;
     (fits && trajectory.actions == like.actions).then_some(trajectory)

@@ -21,6 +21,8 @@ use crate::rl::observation::FEATURE_VERSION;
 
 /// `format` of headers.
 pub const FORMAT: &str = "graphopt-trajectories";
+/// `version` of headers: 2 has what actions take from each other.
+pub const SHARD_VERSION: u32 = 2;
 /// `format` of caches.
 pub const CACHE_FORMAT: &str = "graphopt-trajectories-cache";
 
@@ -64,7 +66,7 @@ pub struct Root {
 pub struct ShardHeader {
     /// [`FORMAT`].
     pub format: String,
-    /// 1.
+    /// [`SHARD_VERSION`].
     pub version: u32,
     /// Version of the features.
     pub features: u32,
@@ -87,7 +89,7 @@ impl ShardHeader {
         let trajectories = Vec::new();
         ShardHeader {
             format,
-            version: 1,
+            version: SHARD_VERSION,
             features: FEATURE_VERSION,
             library,
             horizon,
@@ -105,8 +107,9 @@ impl ShardHeader {
         let wrong = |problem: String| ShardError::Header { path: path.to_owned(), problem };
         let text = fs::read_to_string(path).map_err(|source| ShardError::Io { path: path.to_owned(), source })?;
         let header: ShardHeader = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-        if (header.format.as_str(), header.version) != (FORMAT, 1) {
-            return Err(wrong(format!("expected {FORMAT} of version 1, found {} {}", header.format, header.version)));
+        if (header.format.as_str(), header.version) != (FORMAT, SHARD_VERSION) {
+            let found = format!("{} {}", header.format, header.version);
+            return Err(wrong(format!("expected {FORMAT} of version {SHARD_VERSION}, found {found}")));
         }
         if header.features != FEATURE_VERSION {
             return Err(wrong(format!("features of version {}, not {FEATURE_VERSION}", header.features)));
@@ -145,8 +148,8 @@ fn tensors(trajectories: &[Trajectory]) -> Vec<(String, Tensor)> {
     let frames = || trajectories.iter().flat_map(|t| &t.frames);
     let deeds = || trajectories.iter().flat_map(|t| &t.deeds);
     let parts = |deed: &Deed| match deed {
-        Deed::Stop => (EMPTY, None, vec![0.0; SLOT_FEATURES]),
-        Deed::Apply { slot, rule, features } => (*rule, *slot, features.clone()),
+        Deed::Stop => (EMPTY, None, vec![0.0; SLOT_FEATURES], vec![0.0; SLOTS]),
+        Deed::Apply { slot, rule, features, takes } => (*rule, *slot, features.clone(), takes.clone()),
     };
     let table = |values: Vec<f32>, width: usize| {
         let rows = (values.len() / width) as i64;
@@ -158,10 +161,12 @@ fn tensors(trajectories: &[Trajectory]) -> Vec<(String, Tensor)> {
         ("rules", table(frames().flat_map(|f| f.rules.map(|r| r as f32)).collect(), SLOTS)),
         ("features", table(frames().flat_map(|f| f.features.clone()).collect(), SLOTS * SLOT_FEATURES)),
         ("kept", table(frames().flat_map(|f| f.kept.map(|k| f32::from(u8::from(k)))).collect(), SLOTS)),
+        ("takes", table(frames().flat_map(|f| f.takes.clone()).collect(), SLOTS * SLOTS)),
         ("costs", table(trajectories.iter().flat_map(|t| t.costs.clone()).collect(), 1)),
         ("action_rule", table(deeds().map(|d| parts(d).0 as f32).collect(), 1)),
         ("action_slot", table(deeds().map(|d| slot(parts(d).1)).collect(), 1)),
         ("action_features", table(deeds().flat_map(|d| parts(d).2).collect(), SLOT_FEATURES)),
+        ("action_takes", table(deeds().flat_map(|d| parts(d).3).collect(), SLOTS)),
         ("rewards", table(trajectories.iter().flat_map(|t| t.rewards.clone()).collect(), 1)),
     ];
     named.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect()
@@ -182,10 +187,12 @@ pub fn read(path: &Path) -> Result<(ShardHeader, Vec<Trajectory>), ShardError> {
         ("rules", states, SLOTS),
         ("features", states, SLOTS * SLOT_FEATURES),
         ("kept", states, SLOTS),
+        ("takes", states, SLOTS * SLOTS),
         ("costs", states, 1),
         ("action_rule", actions, 1),
         ("action_slot", actions, 1),
         ("action_features", actions, SLOT_FEATURES),
+        ("action_takes", actions, SLOTS),
         ("rewards", actions, 1),
     ];
     let wanted: Vec<(String, Tensor)> = shapes.map(|(name, rows, width)| (name.to_owned(), like(rows, width))).into();
@@ -195,6 +202,7 @@ pub fn read(path: &Path) -> Result<(ShardHeader, Vec<Trajectory>), ShardError> {
         Vec::<f32>::try_from(tensor.contiguous().flatten(0, -1)).expect("a float tensor")
     };
     let (whole, rules, features, kept) = (take("whole"), take("rules"), take("features"), take("kept"));
+    let (takes, action_takes) = (take("takes"), take("action_takes"));
     let (costs, rewards) = (take("costs"), take("rewards"));
     let (action_rule, action_slot, action_features) =
         (take("action_rule"), take("action_slot"), take("action_features"));
@@ -206,12 +214,14 @@ pub fn read(path: &Path) -> Result<(ShardHeader, Vec<Trajectory>), ShardError> {
         rules: std::array::from_fn(|s| rules[at * SLOTS + s] as i32),
         features: row(&features, SLOTS * SLOT_FEATURES, at).to_vec(),
         kept: std::array::from_fn(|s| kept[at * SLOTS + s] > 0.5),
+        takes: row(&takes, SLOTS * SLOTS, at).to_vec(),
     };
     let deed = |at: usize| match action_rule[at] as i32 {
         EMPTY => Deed::Stop,
         rule => {
             let slot = (action_slot[at] >= 0.0).then_some(action_slot[at] as usize);
-            Deed::Apply { slot, rule, features: row(&action_features, SLOT_FEATURES, at).to_vec() }
+            let features = row(&action_features, SLOT_FEATURES, at).to_vec();
+            Deed::Apply { slot, rule, features, takes: row(&action_takes, SLOTS, at).to_vec() }
         }
     };
     let (mut state, mut action) = (0, 0);

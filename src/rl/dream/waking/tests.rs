@@ -14,7 +14,7 @@ use super::shards::{self, ShardError};
 use crate::cost::{DeviceProfile, Roofline};
 use crate::rl::dream::config::{FitConfig, ModelConfig, PracticeConfig};
 use crate::rl::dream::fit::rule_table;
-use crate::rl::dream::frame::WHOLE;
+use crate::rl::dream::frame::{Deed, WHOLE};
 use crate::rl::dream::plan::Proposals;
 use crate::rl::dream::practice::Practice;
 use crate::rl::dream::quality::effective_rank;
@@ -127,8 +127,15 @@ fn shards_hold_what_was_played_and_actions_alone_make_it_again() {
         let again = shards::remake(&path, &mut eye, &tasks).unwrap();
         for (a, b) in cached.iter().zip(&again) {
             assert_eq!((&a.actions, a.rewards.len(), &a.costs), (&b.actions, b.len(), &b.costs));
+            for (x, y) in a.deeds.iter().zip(&b.deeds) {
+                let takes = |deed: &Deed| match deed {
+                    Deed::Apply { takes, slot, rule, .. } => Some((takes.clone(), *slot, *rule)),
+                    Deed::Stop => None,
+                };
+                assert_eq!(takes(x), takes(y));
+            }
             for (x, y) in a.frames.iter().zip(&b.frames) {
-                assert_eq!((x.rules, x.kept), (y.rules, y.kept));
+                assert_eq!((x.rules, x.kept, &x.takes), (y.rules, y.kept, &y.takes));
                 let close = x.features.iter().zip(&y.features).all(|(p, q)| (p - q).abs() < 1e-3);
                 assert!(close && x.whole.iter().zip(&y.whole).all(|(p, q)| (p - q).abs() < 1e-3));
             }
