@@ -5,6 +5,9 @@
 //! not met, for a mixture, one Gaussian, and a single prediction, and the same when M is not told what actions take (`blind`).
 //! `cargo bench --bench dream -- temperature MODEL [SEEDS [GENERATIONS]]`: controllers trained in dreams of each temperature,
 //! their return there and for real.
+//! `cargo bench --bench dream -- teachers MODEL [SEEDS [GENERATIONS]]`: one M a seed, and controllers that are trained in its dream by
+//! evolution, by PPO with rollouts of several shapes and about equal steps, by imitation, and with a penalty on what an ensemble
+//! disagrees about.
 
 #![allow(clippy::print_stdout, missing_docs, reason = "a benchmark prints its results")]
 
@@ -15,7 +18,7 @@ use std::time::Instant;
 
 use graphopt::cost::{DeviceProfile, Roofline};
 use graphopt::rewrite::RuleSet;
-use graphopt::rl::dream::config::{FitConfig, ModelConfig, PracticeConfig};
+use graphopt::rl::dream::config::{EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Teacher};
 use graphopt::rl::dream::controller::{ControllerShape, Controllers};
 use graphopt::rl::dream::data::Trajectory;
 use graphopt::rl::dream::dream::{Chance, Dream};
@@ -54,7 +57,11 @@ fn main() {
             let name = arguments.get(1).map_or("squeezenet1_1", String::as_str);
             temperature(&rules, &model, name, number(2, 5) as u64, number(3, 60));
         }
-        _ => println!("speed, quality or temperature"),
+        Some("teachers") => {
+            let name = arguments.get(1).map_or("squeezenet1_1", String::as_str);
+            teachers(&rules, &model, name, number(2, 3) as u64, number(3, 40));
+        }
+        _ => println!("speed, quality, temperature or teachers"),
     }
 }
 
@@ -77,6 +84,7 @@ fn config(seed: u64) -> LearnConfig {
         aggregate: true,
         fit: FitConfig::default(),
         practice: PracticeConfig::default(),
+        ensemble: EnsembleConfig::default(),
     }
 }
 
@@ -265,6 +273,53 @@ fn temperature(rules: &Arc<RuleSet>, model: &Roofline, name: &str, seeds: u64, g
                 println!(
                     "{name},{temperature},{seed},{begins},{:.4},{:.4},{:.4},{:.4},{untrained:.4},{greedy:.4},{seconds:.1}",
                     dreamt / scale,
+                    worth.dreamt / scale,
+                    worth.slots / scale,
+                    worth.candidates / scale
+                );
+            }
+        }
+    }
+}
+
+fn teachers(rules: &Arc<RuleSet>, model: &Roofline, name: &str, seeds: u64, generations: usize) {
+    println!(
+        "model,seed,start,teacher,penalty,dream_steps,predicted_slots,real_return_slots,real_return_candidates,\
+         untrained_real_return,greedy_return,seconds"
+    );
+    let shape = |rollouts, depth| Some(RolloutShape { rollouts, depth });
+    let ways = [
+        ("evolution", Teacher::Cma, None, 0.0),
+        ("evolution", Teacher::Cma, None, 0.5),
+        ("ppo whole", Teacher::Ppo, None, 0.0),
+        ("ppo 100x1", Teacher::Ppo, shape(600, 1), 0.0),
+        ("ppo 33x3", Teacher::Ppo, shape(200, 3), 0.0),
+        ("ppo 10x10", Teacher::Ppo, shape(60, 10), 0.0),
+        ("imitation", Teacher::Expert, None, 0.0),
+    ];
+    for seed in 0..seeds {
+        let fitted = |phase| matches!(phase, Phase::Practise { .. });
+        let ensemble = EnsembleConfig { members: 3, ..EnsembleConfig::default() };
+        let settings = LearnConfig { ensemble, episodes: 32, ..config(seed) };
+        let settings = LearnConfig { fit: FitConfig { epochs: 30, ..settings.fit }, ..settings };
+        let mut learner = learner(settings, &[name], &[name], rules, model, &fitted);
+        let subject = &learner.subjects()[0];
+        let greedy = (subject.task.start_us() / subject.known_us).ln();
+        let scale = learner.config().dreamer.reward_scale;
+        for (start, warm_start) in [("cold", false), ("warm", true)] {
+            for (teacher, by, rollouts, penalty) in ways {
+                let of = PracticeConfig { teacher: by, rollouts, warm_start, generations, ..PracticeConfig::default() };
+                learner.begin_again(of, penalty);
+                let untrained = learner.worth()[0].slots / scale;
+                let (begin, before) = (Instant::now(), learner.state().dream_steps);
+                while matches!(learner.state().phase, Phase::Practise { .. }) {
+                    learner.advance();
+                }
+                let seconds = begin.elapsed().as_secs_f64();
+                let worth = learner.worth()[0];
+                println!(
+                    "{name},{seed},{start},{teacher},{penalty},{},{:.4},{:.4},{:.4},{untrained:.4},{greedy:.4},{seconds:.1}",
+                    learner.state().dream_steps - before,
                     worth.dreamt / scale,
                     worth.slots / scale,
                     worth.candidates / scale

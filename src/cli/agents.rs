@@ -6,7 +6,8 @@ use anyhow::Context;
 
 use super::terminal;
 use crate::rl::agent::Agent;
-use crate::rl::dream::waking::agent::Dreamer;
+use crate::rl::checkpoint::Opened;
+use crate::rl::dream::waking::agent::{Dreamer, FORMAT as DREAMER_FORMAT};
 
 /// What stands for the built-in agent where a file may be named.
 const BUILT_IN: &str = "built-in";
@@ -29,6 +30,11 @@ pub fn dreamer(path: Option<&Path>, library: &str, device: tch::Device) -> anyho
     let (dreamer, trained_with) = Dreamer::load(path, device)?;
     tell_of_other_rules(&path.display().to_string(), &trained_with, library);
     Ok(dreamer)
+}
+
+/// Whether a file is a world model and controller, as `train-world-model` writes them.
+pub fn is_dreamer(path: &Path) -> bool {
+    Opened::new(path, DREAMER_FORMAT).is_ok()
 }
 
 fn tell_of_other_rules(name: &str, trained_with: &str, library: &str) {

@@ -17,6 +17,8 @@ use crate::graph::Graph;
 use crate::rewrite::{RuleSet, clean_up};
 use crate::rl::agent::AgentConfig;
 use crate::rl::decode::{BEAM_WIDTH, Decoding, PPO_PORTFOLIO, PolicySearch};
+use crate::rl::dream::waking::lookahead::Way;
+use crate::rl::dream::waking::search::DreamSearch;
 use crate::rl::random_search::RandomSearch;
 use crate::search::{Backtracking, Budget, Greedy, Portfolio, Problem, Relay, Search};
 use crate::zoo;
@@ -25,7 +27,8 @@ use crate::zoo;
 ///
 /// Greedy, backtracking, the default portfolio and random rewriting; with --agent also the agent's
 /// likeliest episode, draws from its policy, the same followed by the portfolio, a beam, and best-first
-/// search guided by it. The score of a result is the share of the largest known gain that it reaches:
+/// search guided by it; with what `train-world-model` wrote, the searches by its world model and
+/// controller. The score of a result is the share of the largest known gain that it reaches:
 /// (start - result) / (start - best of all). Methods that draw random numbers run with several seeds;
 /// their mean is given, with the standard deviation. A rewritten graph counts once against the budget,
 /// in every method.
@@ -40,7 +43,7 @@ pub struct Evaluate {
     /// Models: .onnx or .json files, names of built-in models, or valley_DEPTH_BLOCKS (default: all built-in models).
     #[arg(value_name = "MODEL")]
     models: Vec<PathBuf>,
-    /// An agent, as `train-agent` writes it (agent.safetensors), or `built-in`.
+    /// An agent, as `train-agent` or `train-world-model` writes it (agent.safetensors), or `built-in`.
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
     /// Rewritten graphs for each method.
@@ -139,11 +142,17 @@ impl Evaluate {
         let mut methods =
             vec![fixed(Box::new(Greedy)), fixed(Box::new(backtracking)), fixed(Box::new(Portfolio { backtracking }))];
         let seeds = self.seed..self.seed + self.seeds;
-        let agent = match &self.agent {
-            Some(path) => Some(agents::load(Some(path), library, device)?),
-            None => None,
+        let (mut agent, mut dreamer) = (None, None);
+        match &self.agent {
+            Some(path) if agents::is_dreamer(path) => dreamer = Some(agents::dreamer(Some(path), library, device)?),
+            Some(path) => agent = Some(agents::load(Some(path), library, device)?),
+            None => {}
+        }
+        let horizon = match (&agent, &dreamer) {
+            (Some(agent), _) => agent.config.horizon,
+            (None, Some(dreamer)) => dreamer.config.horizon,
+            (None, None) => AgentConfig::default().horizon,
         };
-        let horizon = agent.as_ref().map_or(AgentConfig::default().horizon, |agent| agent.config.horizon);
         for seed in seeds.clone() {
             methods.push(Method { search: Box::new(RandomSearch { horizon, seed }), seed: Some(seed) });
         }
@@ -161,6 +170,12 @@ impl Evaluate {
             }
             methods.push(fixed(of(Decoding::Beam { width: BEAM_WIDTH }, 0)));
             methods.push(fixed(of(Decoding::Guided, 0)));
+        } else if let Some(dreamer) = dreamer {
+            let dreamer = Rc::new(RefCell::new(Some(dreamer)));
+            for (way, seed) in Way::ALL.into_iter().flat_map(|way| seeds.clone().map(move |seed| (way, seed))) {
+                let search = Box::new(DreamSearch::shared(dreamer.clone(), way, seed));
+                methods.push(Method { search, seed: Some(seed) });
+            }
         }
         Ok(methods)
     }

@@ -113,6 +113,8 @@ enum Method {
     Mpc,
     /// The same with random actions behind the first.
     MpcRandom,
+    /// The same with whole paths by the cross-entropy method.
+    MpcCem,
     /// Root search: few simulations of rewrites that the controller likes, each made for real.
     Gumbel,
     /// The same with simulations that the world model imagines.
@@ -163,6 +165,7 @@ impl Optimise {
             Method::Dream => self.with_dreamer(Way::Controller, &rules, device)?,
             Method::Mpc => self.with_dreamer(Way::Mpc(Proposals::Controller), &rules, device)?,
             Method::MpcRandom => self.with_dreamer(Way::Mpc(Proposals::Random), &rules, device)?,
+            Method::MpcCem => self.with_dreamer(Way::Cem, &rules, device)?,
             Method::Gumbel => self.with_dreamer(Way::Gumbel, &rules, device)?,
             Method::GumbelDream => self.with_dreamer(Way::GumbelDream, &rules, device)?,
         };

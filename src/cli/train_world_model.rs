@@ -11,11 +11,12 @@ use super::args::{DeviceArgs, DimArgs, RuleArgs};
 use super::{Answer, args, interrupt, terminal, units};
 use crate::cost::{DeviceProfile, Roofline};
 use crate::rl::agent::Agent;
-use crate::rl::dream::config::{FitConfig, ModelConfig, PracticeConfig};
+use crate::rl::dream::config::{EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Teacher};
 use crate::rl::dream::waking::agent::{Dreamer, DreamerConfig};
-use crate::rl::dream::waking::learner::{LearnConfig, Learner, Phase, Worth};
+use crate::rl::dream::waking::learner::{LearnConfig, Learner, Phase};
 use crate::rl::dream::waking::pretrain::{encoder_of, pretrained};
 use crate::rl::dream::waking::run::{DreamRun, DreamRunConfig};
+use crate::rl::dream::waking::worth::Worth;
 use crate::rl::env::Task;
 use crate::rl::net::encoder::EncoderConfig;
 use crate::rl::run::FORMAT;
@@ -83,7 +84,24 @@ pub struct TrainWorldModel {
     /// Goes on with the first round's episodes in later rounds.
     #[arg(long)]
     no_aggregation: bool,
-    /// Generations of controllers in a round.
+    /// World models: the first dreams, the others (other beginnings, other draws of the episodes) tell where it is not to be
+    /// trusted.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=32))]
+    ensemble: Option<u32>,
+    /// Takes W times what the models differ by from a dream's reward.
+    #[arg(long, value_name = "W", value_parser = weight, requires = "ensemble")]
+    disagreement_penalty: Option<f64>,
+    /// Later rounds also play episodes that go where the models differ.
+    #[arg(long, requires = "ensemble")]
+    explore_disagreement: bool,
+    /// By what the controller is trained in the dream: evolution, PPO, or by imitating an expert that looks ahead in the dream.
+    #[arg(long, value_enum, default_value_t = By::Cma)]
+    controller: By,
+    /// With --controller ppo: rollouts of D actions that go on from real states, R of them for each of the preset's dreams
+    /// (default: whole episodes from the start).
+    #[arg(long, value_name = "RxD", value_parser = shape)]
+    rollout_shape: Option<RolloutShape>,
+    /// Generations of controllers in a round; with other values of --controller, updates or lessons.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     generations: Option<u32>,
     /// Temperature of the dream: 0 takes what is likeliest.
@@ -117,6 +135,29 @@ enum Preset {
     H200,
 }
 
+/// By what a controller is trained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum By {
+    /// Separable CMA-ES.
+    Cma,
+    /// Proximal policy optimisation.
+    Ppo,
+    /// Imitation of model-predictive control.
+    Imitation,
+}
+
+fn shape(text: &str) -> Result<RolloutShape, String> {
+    let number = |text: &str| text.parse::<usize>().ok().filter(|n| (1..=10_000).contains(n));
+    let parts = text.split_once('x').and_then(|(r, d)| Some((number(r)?, number(d)?)));
+    let (rollouts, depth) = parts.ok_or_else(|| "expected rollouts and actions, as in 10x10".to_owned())?;
+    Ok(RolloutShape { rollouts, depth })
+}
+
+fn weight(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| (0.0..=1e6).contains(n));
+    number.ok_or_else(|| "expected a number from 0 to 1000000".to_owned())
+}
+
 fn temperature(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|n| (0.0..=100.0).contains(n));
     number.ok_or_else(|| "expected a number from 0 to 100".to_owned())
@@ -130,6 +171,9 @@ const SAVE_EVERY_SECONDS: u64 = 60;
 impl TrainWorldModel {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
+        if self.rollout_shape.is_some() && self.controller != By::Ppo {
+            anyhow::bail!("--rollout-shape goes with --controller ppo");
+        }
         let device = self.device.resolve_for_small_tensors()?;
         let agent = match &self.encoder_from {
             Some(path) => Some(Agent::load(path, device)?.0),
@@ -252,7 +296,7 @@ impl TrainWorldModel {
             return terminal::print_json(&json!({
                 "out": self.out, "units": state.units, "rounds": state.round, "real_steps": state.real_steps,
                 "dream_steps": state.dream_steps, "model_parameters": learner.model().parameters.count(),
-                "controller_parameters": state.cma.mean.len(), "models": rows,
+                "controller_parameters": state.controller.len(), "models": rows,
             }));
         }
         let rows = learner.subjects().iter().enumerate().map(|(at, subject)| {
@@ -317,6 +361,17 @@ impl TrainWorldModel {
         practice.generations = self.generations.map_or(practice.generations, |n| n as usize);
         practice.temperature = self.temperature.unwrap_or(practice.temperature);
         practice.warm_start = !self.cold_start;
+        practice.teacher = match self.controller {
+            By::Cma => Teacher::Cma,
+            By::Ppo => Teacher::Ppo,
+            By::Imitation => Teacher::Expert,
+        };
+        practice.rollouts = self.rollout_shape;
+        let ensemble = EnsembleConfig {
+            members: self.ensemble.unwrap_or(1) as usize,
+            penalty: self.disagreement_penalty.unwrap_or(0.0),
+            explores: self.explore_disagreement,
+        };
         let dreamer = DreamerConfig {
             encoder,
             model,
@@ -333,6 +388,7 @@ impl TrainWorldModel {
             aggregate: !self.no_aggregation,
             fit,
             practice,
+            ensemble,
         }
     }
 }
@@ -343,7 +399,7 @@ fn doing(learner: &Learner<'_>) -> String {
     let what = match learner.state().phase {
         Phase::Collect { .. } => "playing".to_owned(),
         Phase::Fit { at } => format!("fitting the model: epoch {} of {}", at + 1, config.fit.epochs),
-        Phase::Practise { at } => format!("dreaming: generation {} of {}", at + 1, config.practice.generations),
+        Phase::Practise { at } => format!("dreaming: {} of {}", at + 1, config.practice.generations),
         Phase::Evaluate | Phase::Done => "playing by the controller".to_owned(),
     };
     format!("round {} of {}: {what}", (learner.state().round + 1).min(config.rounds), config.rounds)

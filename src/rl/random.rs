@@ -41,6 +41,12 @@ impl Random {
         radius * (2.0 * std::f64::consts::PI * self.unit()).cos()
     }
 
+    /// Of the standard Gumbel distribution: added to logits, the largest is a draw by their softmax.
+    pub fn gumbel(&mut self) -> f64 {
+        // Above 0 within and without: both logarithms are finite.
+        -(-(1.0 - self.unit()).ln()).max(f64::MIN_POSITIVE).ln()
+    }
+
     /// Puts items in a random order (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {

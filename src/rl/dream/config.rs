@@ -66,15 +66,59 @@ impl Default for FitConfig {
     }
 }
 
+/// Several Ms.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnsembleConfig {
+    /// How many.
+    pub members: usize,
+    /// What is taken from a dream's reward for each unit that they differ by.
+    pub penalty: f64,
+    /// Whether later rounds also play where they differ.
+    pub explores: bool,
+}
+
+impl Default for EnsembleConfig {
+    fn default() -> EnsembleConfig {
+        EnsembleConfig { members: 1, penalty: 0.0, explores: false }
+    }
+}
+
+/// By what C is trained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Teacher {
+    /// Separable CMA-ES.
+    Cma,
+    /// PPO on (z, h).
+    Ppo,
+    /// An expert that looks ahead in the dream, whose choices it imitates.
+    Expert,
+}
+
+/// Rollouts of PPO that go on from real states.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutShape {
+    /// How many; an update makes [`PracticeConfig::dreams`] times as many.
+    pub rollouts: usize,
+    /// Actions of each.
+    pub depth: usize,
+}
+
 /// How C is trained.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PracticeConfig {
+    /// By what.
+    pub teacher: Teacher,
+    /// Of PPO; `None` for whole episodes from the start.
+    pub rollouts: Option<RolloutShape>,
     /// Controllers of a generation.
     pub population: usize,
     /// Dreams of each controller in a generation.
     pub dreams: usize,
-    /// Generations of a round.
+    /// Generations of a round; updates or lessons of other teachers.
     pub generations: usize,
     /// Deviation of the first generation.
     pub sigma: f64,
@@ -86,6 +130,15 @@ pub struct PracticeConfig {
 
 impl Default for PracticeConfig {
     fn default() -> PracticeConfig {
-        PracticeConfig { population: 32, dreams: 8, generations: 60, sigma: 0.3, temperature: 1.0, warm_start: true }
+        PracticeConfig {
+            teacher: Teacher::Cma,
+            rollouts: None,
+            population: 32,
+            dreams: 8,
+            generations: 60,
+            sigma: 0.3,
+            temperature: 1.0,
+            warm_start: true,
+        }
     }
 }

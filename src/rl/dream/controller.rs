@@ -34,6 +34,11 @@ impl ControllerShape {
         self.rank * (self.state() + 1 + SLOT) + SLOT + self.state() + 1
     }
 
+    /// How many of the parameters are of the form, before those of a slot alone.
+    pub fn form(&self) -> usize {
+        self.rank * (self.state() + 1 + SLOT)
+    }
+
     /// That a controller can be made of it.
     ///
     /// # Errors
@@ -53,7 +58,7 @@ impl ControllerShape {
     pub fn first(&self, knows_gains: bool) -> Vec<f64> {
         let mut parameters = vec![0.0; self.parameters()];
         if knows_gains {
-            parameters[self.rank * (self.state() + 1 + SLOT) + EARNS] = 2.0;
+            parameters[self.form() + EARNS] = 2.0;
         }
         parameters
     }
@@ -76,8 +81,13 @@ impl Controllers {
     /// Of these parameters, one list for each.
     pub fn new(shape: ControllerShape, parameters: &[Vec<f64>], device: Device) -> Controllers {
         let flat: Vec<f32> = parameters.iter().flatten().map(|p| *p as f32).collect();
-        let (p, z, r, slot) = (parameters.len() as i64, shape.state() as i64, shape.rank as i64, SLOT as i64);
-        let all = Tensor::from_slice(&flat).reshape([p, shape.parameters() as i64]).to_device(device);
+        let size = [parameters.len() as i64, shape.parameters() as i64];
+        Controllers::of(shape, &Tensor::from_slice(&flat).reshape(size).to_device(device))
+    }
+
+    /// Of parameters `[P, parameters]`, through which a gradient may flow.
+    pub fn of(shape: ControllerShape, all: &Tensor) -> Controllers {
+        let (p, z, r, slot) = (all.size()[0], shape.state() as i64, shape.rank as i64, SLOT as i64);
         let mut at = 0;
         let mut take = |size: [i64; 2]| {
             let part = all.narrow(1, at, size[0] * size[1]).reshape([p, size[0], size[1]]);

@@ -16,6 +16,8 @@ pub enum Player {
     Backtracking,
     /// A controller.
     Controller,
+    /// Whatever several models differ about most.
+    Curious,
 }
 
 /// An episode: the actions, from which everything else follows, and what V made of it.

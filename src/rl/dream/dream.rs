@@ -3,7 +3,9 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::ensemble::disagreement;
 use super::frame::{Frame, SLOT_FEATURES, WHOLE};
+use super::model::mixture::Mixture;
 use super::model::slots::seats_of_births;
 use super::model::{Carry, WorldModel, twohot};
 use super::sequences::{States, embed, embed_action, one_hot, stack};
@@ -33,6 +35,12 @@ pub struct Dream<'m> {
     pub takes: Tensor,
     /// `[B]` of 0 and 1: whether it goes on.
     pub going: Tensor,
+    /// Models that dream along, with what they carry.
+    shadows: Vec<(&'m WorldModel, Carry)>,
+    /// What is taken from a reward for each unit of doubt.
+    penalty: f64,
+    /// `[B]`: how much the models differed over the last step.
+    pub doubt: Tensor,
 }
 
 /// The number of the action that stops.
@@ -71,7 +79,15 @@ impl<'m> Dream<'m> {
         let States { whole, rules, features, takes } = states;
         let z = model.standardise(&whole);
         let going = Tensor::ones([z.size()[0]], (Kind::Float, z.device()));
-        Dream { model, table: table.shallow_clone(), carry, z, rules, features, takes, going }
+        let (doubt, shadows) = (going.zeros_like(), Vec::new());
+        let table = table.shallow_clone();
+        Dream { model, table, carry, z, rules, features, takes, going, shadows, penalty: 0.0, doubt }
+    }
+
+    /// The same with models that dream along, each with what it carries; rewards become less by `penalty` times how much they
+    /// differ.
+    pub fn with_shadows(self, shadows: Vec<(&'m WorldModel, Carry)>, penalty: f64) -> Dream<'m> {
+        Dream { shadows, penalty, ..self }
     }
 
     /// The same dreams, at these rows (as often as they occur).
@@ -86,6 +102,9 @@ impl<'m> Dream<'m> {
             features: pick(&self.features),
             takes: pick(&self.takes),
             going: pick(&self.going),
+            shadows: self.shadows.iter().map(|(model, carry)| (*model, carry.select(rows))).collect(),
+            penalty: self.penalty,
+            doubt: pick(&self.doubt),
         }
     }
 
@@ -149,6 +168,7 @@ impl<'m> Dream<'m> {
 
         let (b, device) = (self.len(), self.z.device());
         let change = self.model.change(&trunk);
+        let reward = reward - self.differ(&trunk, &change, action) * self.penalty;
         let change = if chance.temperature == 0.0 {
             change.mode()
         } else {
@@ -161,6 +181,23 @@ impl<'m> Dream<'m> {
         self.carry = carry;
         self.going = &self.going * goes_on;
         reward
+    }
+
+    /// Steps the models that dream along; `[B]`: how much all differ.
+    fn differ(&mut self, trunk: &Tensor, change: &Mixture, action: &Tensor) -> Tensor {
+        if self.shadows.is_empty() {
+            return self.doubt.shallow_clone();
+        }
+        let mut rewards = vec![twohot::decode(&self.model.reward(trunk))];
+        let mut states = vec![self.model.moved(&self.z, &change.mean())];
+        for (model, carry) in &mut self.shadows {
+            let (next, trunk) = model.step(carry, &self.z, action);
+            rewards.push(twohot::decode(&model.reward(&trunk)));
+            states.push(model.moved(&self.z, &model.change(&trunk).mean()));
+            *carry = next;
+        }
+        self.doubt = disagreement(&rewards, &states) * &self.going;
+        self.doubt.shallow_clone()
     }
 
     /// Which slots there will be.

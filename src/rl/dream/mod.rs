@@ -10,20 +10,26 @@
 //! Shapes: `B` states, `N` episodes, `T` actions of an episode at most, `S` slots, `U` the width of the whole, `H` that of the
 //! LSTM, `R` rules.
 
+pub mod cem;
 pub mod cma;
 pub mod config;
 pub mod controller;
 pub mod data;
 #[allow(clippy::module_inception, reason = "the dream itself")]
 pub mod dream;
+pub mod ensemble;
 pub mod fit;
 pub mod frame;
+pub mod imitate;
 pub mod model;
 pub mod plan;
+pub mod ppo;
 pub mod practice;
 pub mod quality;
+pub mod replay;
 pub mod sequences;
 pub mod slots;
+pub mod student;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

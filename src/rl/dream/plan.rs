@@ -40,29 +40,58 @@ pub fn worth(
 ) -> Vec<f32> {
     no_grad(|| {
         let device = dream.z.device();
-        let (a, paths) = (first.len() as i64, plan.paths.max(1) as i64);
-        let rows = a * paths;
-        let mut dream = dream.select(&Tensor::zeros([rows], (Kind::Int64, device)));
-        let repeated: Vec<i64> = first.iter().flat_map(|action| vec![*action; paths as usize]).collect();
-        let mut action = Tensor::from_slice(&repeated).to_device(device);
-        let mut total = Tensor::zeros([rows], (Kind::Float, device));
-        for step in 0..plan.depth.max(1) {
-            if step > 0 {
-                action = propose(&dream, plan.proposals, controllers, random);
-            }
-            let mut chance = Chance { temperature: plan.temperature, random, draws: rows };
-            total += dream.step(&action, &mut chance);
-        }
-        total += dream.value();
-        let by_first = total.reshape([a, paths]);
-        let worth = match plan.proposals {
-            Proposals::Random => by_first.amax([1i64].as_slice(), false),
-            Proposals::Controller => by_first.mean_dim([1i64].as_slice(), false, Kind::Float),
-        };
-        let worth = Vec::<f32>::try_from(worth.to_device(tch::Device::Cpu)).expect("one number for each");
-        // To stop earns nothing, whatever M says of it.
-        first.iter().zip(worth).map(|(action, worth)| if *action == STOP { 0.0 } else { worth }).collect()
+        let first_of = Tensor::from_slice(first).to_device(device);
+        let rows = Tensor::zeros([first.len() as i64], (Kind::Int64, device));
+        let worth = follow(dream, (&rows, &first_of), plan, controllers, random).0;
+        Vec::<f32>::try_from(worth.to_device(tch::Device::Cpu)).expect("one number for each")
     })
+}
+
+/// `[B, S + 1]`: the same of everything that may be done in the states of `dream`, all paths of all of them in one batch; what
+/// may not be done is worth far less than anything. And the number of steps dreamt.
+pub fn worth_of_all(dream: &Dream<'_>, plan: &Plan, controllers: &Controllers, random: &mut Random) -> (Tensor, u64) {
+    no_grad(|| {
+        let present = dream.present();
+        let stop = present.narrow(1, 0, 1).ones_like();
+        let possible = Tensor::cat(&[present, stop], 1);
+        let pairs = possible.nonzero();
+        let (rows, first) = (pairs.select(1, 0), pairs.select(1, 1));
+        let (worth, steps) = follow(dream, (&rows, &first), plan, controllers, random);
+        let all = Tensor::full(possible.size(), f64::from(FAR_BELOW), (Kind::Float, dream.z.device()));
+        (all.index_put(&[Some(rows), Some(first)], &worth, false), steps)
+    })
+}
+
+/// Less than any path is worth, and finite.
+const FAR_BELOW: f32 = -1e9;
+
+/// `[A]`: what actions `[A]` are worth in the states in these rows `[A]`.
+fn follow(
+    dream: &Dream<'_>,
+    (rows, first): (&Tensor, &Tensor),
+    plan: &Plan,
+    controllers: &Controllers,
+    random: &mut Random,
+) -> (Tensor, u64) {
+    let (a, paths) = (first.size()[0], plan.paths.max(1) as i64);
+    let mut dream = dream.select(&rows.repeat_interleave_self_int(paths, None, None));
+    let mut action = first.repeat_interleave_self_int(paths, None, None);
+    let mut total = dream.going.zeros_like();
+    for step in 0..plan.depth.max(1) {
+        if step > 0 {
+            action = propose(&dream, plan.proposals, controllers, random);
+        }
+        let mut chance = Chance { temperature: plan.temperature, random, draws: a * paths };
+        total += dream.step(&action, &mut chance);
+    }
+    total += dream.value();
+    let by_first = total.reshape([a, paths]);
+    let worth = match plan.proposals {
+        Proposals::Random => by_first.amax([1i64].as_slice(), false),
+        Proposals::Controller => by_first.mean_dim([1i64].as_slice(), false, Kind::Float),
+    };
+    // To stop earns nothing, whatever M says of it.
+    (worth * first.ne(STOP).to_kind(Kind::Float), (a * paths) as u64 * plan.depth.max(1) as u64)
 }
 
 fn propose(dream: &Dream<'_>, proposals: Proposals, controllers: &Controllers, random: &mut Random) -> Tensor {
@@ -98,8 +127,8 @@ pub fn gumbel_choice(
     random: &mut Random,
     simulate: &mut dyn FnMut(&[usize]) -> Vec<f32>,
 ) -> Option<usize> {
-    let noise = |random: &mut Random| -((-((1.0 - random.unit()).ln())).ln()) as f32;
-    let mut left: Vec<(usize, f32)> = logits.iter().enumerate().map(|(at, l)| (at, l + noise(random))).collect();
+    let mut left: Vec<(usize, f32)> =
+        logits.iter().enumerate().map(|(at, l)| (at, l + random.gumbel() as f32)).collect();
     left.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     left.truncate(considered.max(1));
     let mut sums: Vec<(f32, f32)> = vec![(0.0, 0.0); logits.len()];

@@ -5,9 +5,9 @@ use tch::{Tensor, no_grad};
 use super::cma::SepCma;
 use super::config::PracticeConfig;
 use super::controller::{ControllerShape, Controllers};
-use super::dream::{Chance, Dream};
+use super::dream::Chance;
+use super::ensemble::Ensemble;
 use super::frame::Frame;
-use super::model::WorldModel;
 use crate::rl::random::Random;
 
 /// What a generation came to.
@@ -28,7 +28,7 @@ pub struct Generation {
 /// Training in dreams.
 #[derive(Debug)]
 pub struct Practice<'m> {
-    model: &'m WorldModel,
+    models: Ensemble<'m>,
     table: Tensor,
     starts: Vec<&'m Frame>,
     shape: ControllerShape,
@@ -39,14 +39,15 @@ pub struct Practice<'m> {
 impl<'m> Practice<'m> {
     /// Of controllers of this rank, in dreams of at most `horizon` actions that begin in these states, one after another.
     pub fn new(
-        model: &'m WorldModel,
+        models: impl Into<Ensemble<'m>>,
         table: &Tensor,
         starts: Vec<&'m Frame>,
         config: PracticeConfig,
         (rank, horizon): (usize, usize),
     ) -> Practice<'m> {
-        let shape = ControllerShape { rank, hidden: model.config.hidden };
-        Practice { model, table: table.shallow_clone(), starts, shape, config, horizon }
+        let models = models.into();
+        let shape = ControllerShape { rank, hidden: models.first.config.hidden };
+        Practice { models, table: table.shallow_clone(), starts, shape, config, horizon }
     }
 
     /// The distribution that a training begins with.
@@ -84,12 +85,12 @@ impl<'m> Practice<'m> {
         random: &mut Random,
     ) -> (Vec<f64>, u64) {
         no_grad(|| {
-            let controllers = Controllers::new(self.shape, parameters, self.model.device());
+            let controllers = Controllers::new(self.shape, parameters, self.models.first.device());
             // Without chance all dreams of a start are the same.
             let dreams = if temperature == 0.0 { 1 } else { dreams.max(1) };
             let (p, n) = (parameters.len(), self.starts.len() * dreams);
             let starts: Vec<&Frame> = (0..p * n).map(|at| self.starts[at % self.starts.len()]).collect();
-            let mut dream = Dream::new(self.model, &self.table, &starts);
+            let mut dream = self.models.dream(&self.table, &starts);
             let mut chance = Chance { temperature, random, draws: n as i64 };
             let by = |x: &Tensor| {
                 let size = x.size();

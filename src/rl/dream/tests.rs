@@ -2,16 +2,26 @@
 
 use tch::{Device, Tensor};
 
+use super::cem::{self, Cem};
 use super::config::{FitConfig, ModelConfig, PracticeConfig};
+use super::controller::ControllerShape;
 use super::data::Trajectory;
-use super::dream::STOP;
+use super::dream::{Chance, STOP};
+use super::ensemble::Ensemble;
 use super::fit::{Fit, rule_table};
+use super::frame::{Deed, SLOT_FEATURES};
+use super::imitate::lesson;
 use super::model::WorldModel;
 use super::model::loss::Born;
+use super::plan::{Plan, Proposals};
+use super::ppo;
 use super::practice::Practice;
 use super::quality;
+use super::replay::replayed;
 use super::sequences::Sequences;
-use super::toy::{HORIZON, LENGTH, RULES, play, random_episode};
+use super::slots::SLOTS;
+use super::student::Student;
+use super::toy::{HORIZON, LENGTH, RULES, play, play_by, random_episode};
 use crate::rl::random::Random;
 
 /// Rank of the controllers.
@@ -54,8 +64,15 @@ fn a_controller_trained_in_the_dream_of_a_chain_is_optimal_on_the_chain() {
         assert!(q.state_skill > 0.5 && q.reward_skill > 0.5 && q.slot_f1 > 0.7, "{k} ahead: {q:?}");
         assert!(q.continue_accuracy > 0.9, "{k} ahead: {q:?}");
     }
-    let config =
-        PracticeConfig { population: 24, dreams: 4, generations: 40, sigma: 0.5, temperature: 0.3, warm_start: false };
+    let config = PracticeConfig {
+        population: 24,
+        dreams: 4,
+        generations: 40,
+        sigma: 0.5,
+        temperature: 0.3,
+        warm_start: false,
+        ..PracticeConfig::default()
+    };
     let start = random_episode(&mut Random::new(9)).frames.remove(0);
     let practice = Practice::new(&model, &table, vec![&start], config, (RANK, HORIZON));
     let (mut cma, mut random) = (practice.begin(), Random::new(1));
@@ -65,6 +82,130 @@ fn a_controller_trained_in_the_dream_of_a_chain_is_optimal_on_the_chain() {
     }
     let after = play(&model, &table, &cma.mean, RANK);
     assert!(after.0 == 10.0 && after.1 == LENGTH, "before {before:?}, after {after:?}");
+
+    // By PPO: whole dreams from the start, then short ones that go on from real states.
+    let shape = ControllerShape { rank: RANK, hidden: model.config.hidden };
+    let models = Ensemble::from(&model);
+    for depth in [HORIZON, 3] {
+        let mut student = Student::new(shape, &shape.first(false), Device::Cpu, 5);
+        for _ in 0..40 {
+            let dream = match depth {
+                HORIZON => models.dream(&table, &[&start; 64]),
+                _ => replayed(&models, &table, &unseen, 192, &mut random).unwrap(),
+            };
+            let draws = dream.len();
+            let mut chance = Chance { temperature: 0.3, random: &mut random, draws };
+            let update = ppo::update(&mut student, dream, depth, &ppo::config(), &mut chance);
+            assert!(update.steps > 0 && update.value_loss.is_finite());
+        }
+        let taught = play(&model, &table, &student.controller(), RANK);
+        assert!(taught.0 == 10.0 && taught.1 == LENGTH, "PPO, {depth} deep: {taught:?}");
+    }
+
+    // By an expert that looks ahead; and by looking ahead alone.
+    let mut student = Student::new(shape, &shape.first(false), Device::Cpu, 6);
+    let plan = Plan { depth: 6, paths: 1, temperature: 0.0, proposals: Proposals::Controller };
+    let mut agreement = Vec::new();
+    for _ in 0..60 {
+        let dream = replayed(&models, &table, &unseen, 32, &mut random).unwrap();
+        agreement.push(lesson(&mut student, &dream, &plan, &mut random).agreement);
+    }
+    let taught = play(&model, &table, &student.controller(), RANK);
+    assert!(taught.0 == 10.0 && taught.1 == LENGTH, "imitation: {taught:?}, {agreement:?}");
+    let cem = play_by(&model, &table, |dream| cem::choice(dream, &Cem::default(), &mut random));
+    assert!(cem.0 == 10.0 && cem.1 == LENGTH, "{cem:?}");
+}
+
+#[test]
+fn a_penalty_is_taken_where_models_differ_and_only_there() {
+    let table = rule_table(&RULES, Device::Cpu);
+    let [one, equal, other] = [1, 1, 2].map(|seed| WorldModel::new(small(2), Device::Cpu, seed));
+    let start = random_episode(&mut Random::new(9)).frames.remove(0);
+    let step = |others: Vec<&WorldModel>, penalty| {
+        let models = Ensemble { first: &one, others, penalty };
+        let mut dream = models.dream(&table, &[&start, &start]);
+        let (mut random, mut earned) = (Random::new(0), Vec::new());
+        for _ in 0..2 {
+            let mut chance = Chance { temperature: 0.0, random: &mut random, draws: 1 };
+            earned.push(numbers(&dream.step(&Tensor::from_slice(&[0i64, STOP]), &mut chance)));
+            earned.push(numbers(&dream.doubt));
+        }
+        earned
+    };
+    let (alone, same) = (step(vec![], 3.0), step(vec![&equal], 3.0));
+    assert_eq!(alone, same);
+    assert!(same[1] == [0.0, 0.0] && same[3] == [0.0, 0.0], "{same:?}");
+    let differ = step(vec![&other], 3.0);
+    for row in 0..2 {
+        assert!(differ[1][row] > 0.0);
+        assert!((differ[0][row] - (alone[0][row] - 3.0 * differ[1][row])).abs() < 1e-5, "{alone:?} {differ:?}");
+    }
+    assert_eq!((differ[3][1], differ[2][1]), (0.0, 0.0), "a dream that is over has no doubts");
+}
+
+/// With all parameters 0 every prediction is known.
+#[test]
+fn the_losses_of_a_model_that_says_nothing_by_hand() {
+    let mut episode = random_episode(&mut Random::new(3));
+    // What the seats take from each other, as if it were so.
+    for (at, frame) in episode.frames.iter_mut().enumerate() {
+        frame.takes[1] = at as f32 / 20.0;
+    }
+    let moves = episode.deeds.iter().filter(|d| matches!(d, Deed::Apply { .. })).count();
+    let model = WorldModel::new(small(0), Device::Cpu, 0);
+    model.parameters.copy_from(|name| {
+        let own = model.parameters.all();
+        own.into_iter().find(|(n, _)| n == name).map(|(_, t)| t.zeros_like())
+    });
+    let table = rule_table(&RULES, Device::Cpu);
+    let losses = model.losses(&Sequences::new(&[&episode], Device::Cpu), &table);
+    let (mut state, mut cost, mut born, mut stay) = (0.0, 0.0, Vec::new(), 0);
+    let (mut born_features, mut born_takes) = (0.0, Vec::new());
+    let softplus = |x: f32| (1.0 + x.exp()).ln();
+    for at in 0..moves {
+        let (before, after) = (&episode.frames[at], &episode.frames[at + 1]);
+        let square = |(a, b): (&f32, &f32)| (a - b).powi(2);
+        state += before.whole.iter().zip(&after.whole).map(square).sum::<f32>() / 2.0 / 64.0;
+        cost += (episode.costs[at + 1] - episode.costs[at]).powi(2) / 2.0;
+        for slot in 0..2 {
+            stay += usize::from(before.rules[slot] >= 0);
+            if after.rules[slot] >= 0 && !after.kept[slot] {
+                born.push(slot);
+                born_features += 0.5 / SLOT_FEATURES as f32;
+            }
+        }
+        let there = |slot: usize| after.rules[slot] >= 0;
+        let new = |slot: usize| there(slot) && !after.kept[slot];
+        for (one, other) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            if (new(one) || new(other)) && there(one) && there(other) {
+                // The logit is -2 for all.
+                let truth = after.takes[one * SLOTS + other];
+                born_takes.push(truth * softplus(2.0) + (1.0 - truth) * softplus(-2.0));
+            }
+        }
+    }
+    assert!(moves > 3 && stay > 0 && !born.is_empty() && born_takes.iter().any(|l| *l > 0.13), "{born_takes:?}");
+    let ln = |x: f64| x.ln();
+    let mean = |sum: f32, count: usize| f64::from(sum) / count as f64;
+    let expected = [
+        ("losses/state", mean(state, moves)),
+        ("losses/reward", ln(41.0)),
+        ("losses/continue", ln(2.0)),
+        ("losses/cost", mean(cost, moves)),
+        ("losses/value", ln(41.0)),
+        ("losses/slots_stay", ln(2.0)),
+        ("losses/slots_change", 0.0),
+        ("losses/slots_come", ln(2.0)),
+        ("losses/born_rule", ln(2.0)),
+        ("losses/born_features", mean(born_features, born.len())),
+        ("losses/born_takes", mean(born_takes.iter().sum(), born_takes.len())),
+    ];
+    for ((name, loss), (key, by_hand)) in losses.all().into_iter().zip(expected) {
+        assert_eq!(name, key);
+        assert!((loss.double_value(&[]) - by_hand).abs() < 1e-5, "{name}: {loss:?}, by hand {by_hand}");
+    }
+    let sum: f64 = expected.iter().map(|(_, loss)| loss).sum();
+    assert!((losses.total().double_value(&[]) - (sum + 4.0 * ln(2.0))).abs() < 1e-4, "ends count five times");
 }
 
 #[test]

@@ -7,9 +7,10 @@ use tch::{Device, Tensor, no_grad};
 
 use super::controller::{ControllerShape, Controllers};
 use super::data::{Player, Trajectory};
+use super::dream::Dream;
 use super::frame::{Deed, Frame, GLOBALS_AT, RULE, SLOT_FEATURES};
 use super::model::WorldModel;
-use super::sequences::{States, embed, embed_action, stack};
+use super::sequences::{embed_action, stack};
 use super::slots::SLOTS;
 use crate::rl::random::Random;
 
@@ -95,14 +96,20 @@ pub fn random_episode(random: &mut Random) -> Trajectory {
 pub fn play(model: &WorldModel, table: &Tensor, parameters: &[f64], rank: usize) -> (f32, usize) {
     let shape = ControllerShape { rank, hidden: model.config.hidden };
     let controllers = Controllers::new(shape, &[parameters.to_vec()], Device::Cpu);
+    play_by(model, table, |dream| {
+        let (state, slots, present) = (dream.state(), dream.slots(), dream.present());
+        controllers.choose(&state.unsqueeze(0), &slots.unsqueeze(0), &present.unsqueeze(0)).int64_value(&[0, 0])
+    })
+}
+
+/// The same of whatever chooses a slot, given a dream of one row that begins where the walker is.
+pub fn play_by(model: &WorldModel, table: &Tensor, mut policy: impl FnMut(&Dream<'_>) -> i64) -> (f32, usize) {
     let mut carry = model.start(1);
     let played = episode(|frame| {
         no_grad(|| {
-            let States { whole, rules, features, .. } = stack(&[frame], Device::Cpu);
-            let z = model.standardise(&whole);
-            let state = Tensor::cat(&[&z, &carry.h], 1).unsqueeze(0);
-            let slots = embed(&rules, &features, table).unsqueeze(0);
-            let slot = controllers.choose(&state, &slots, &rules.ge(0).unsqueeze(0)).int64_value(&[0, 0]);
+            let dream = Dream::from_states(model, table, carry.share(), stack(&[frame], Device::Cpu));
+            let slot = policy(&dream);
+            let Dream { z, rules, features, .. } = dream;
             let at = slot.min(SLOTS as i64 - 1);
             let rule = if slot == SLOTS as i64 { Tensor::from_slice(&[-1i64]) } else { rules.select(1, at) };
             let action = embed_action(&rule, &features.select(1, at), table);

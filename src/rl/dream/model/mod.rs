@@ -32,6 +32,11 @@ pub struct Carry {
 }
 
 impl Carry {
+    /// The same numbers.
+    pub fn share(&self) -> Carry {
+        Carry { h: self.h.shallow_clone(), c: self.c.shallow_clone() }
+    }
+
     /// The same, at these rows.
     pub fn select(&self, rows: &Tensor) -> Carry {
         Carry { h: self.h.index_select(0, rows), c: self.c.index_select(0, rows) }

@@ -60,4 +60,14 @@ mod tests {
         let loss = loss(&Tensor::zeros([2, BINS], (Kind::Float, Device::Cpu)), &Tensor::from_slice(&[0.2f32, -3.0]));
         numbers(&loss).into_iter().for_each(|l| assert!((l - (BINS as f32).ln()).abs() < 1e-5));
     }
+
+    #[test]
+    fn the_loss_by_hand() {
+        // 0.2 has 0.78452 on bin 21 and 0.21548 on bin 22. Logits log 2 and log 4 there, 0 elsewhere: the sum is 39 + 6 = 45.
+        let mut logits = vec![0.0f32; BINS as usize];
+        (logits[21], logits[22]) = (2f32.ln(), 4f32.ln());
+        let loss = numbers(&loss(&Tensor::from_slice(&logits).unsqueeze(0), &Tensor::from_slice(&[0.2f32])))[0];
+        let by_hand = 45f32.ln() - 0.784_52 * 2f32.ln() - 0.215_48 * 4f32.ln();
+        assert!((loss - by_hand).abs() < 1e-4, "{loss}, by hand {by_hand}");
+    }
 }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use super::pilot::{Mind, Pilot};
 use super::play::{Eye, Pick, Playing, Scene, play};
 use crate::rl::dream::data::{Player, Trajectory};
+use crate::rl::dream::dream::Chance;
+use crate::rl::dream::slots::SLOTS;
 use crate::rl::env::Task;
 use crate::rl::random::Random;
+use tch::{Kind, Tensor, no_grad};
 
 /// Where and how episodes are played.
 #[derive(Clone, Copy)]
@@ -128,11 +131,33 @@ pub fn pilot_pick(pilot: &Pilot<'_>, scene: &Scene, sight: Sight) -> Pick {
     }
 }
 
-/// Plays episodes by a controller; `strays` of its actions are random (as a share).
+/// What models differ about most, with some noise: the more they differ, the likelier.
+fn curious_pick(pilot: &Pilot<'_>, scene: &Scene, random: &mut Random) -> Pick {
+    let taken: Vec<i64> = (0..SLOTS as i64).filter(|&slot| scene.seats[slot as usize].is_some()).collect();
+    if taken.is_empty() {
+        return Pick::Stop;
+    }
+    let doubt = no_grad(|| {
+        let rows = Tensor::zeros([taken.len() as i64], (Kind::Int64, pilot.mind().model.device()));
+        let mut dream = pilot.dream(&scene.frame).select(&rows);
+        let mut still = Random::new(0);
+        let mut chance = Chance { temperature: 0.0, random: &mut still, draws: 1 };
+        let _ = dream.step(&Tensor::from_slice(&taken).to_device(rows.device()), &mut chance);
+        crate::rl::agent::to_vec(&dream.doubt)
+    });
+    let mean = doubt.iter().sum::<f32>() / doubt.len() as f32;
+    let deviation = (doubt.iter().map(|d| (d - mean).powi(2)).sum::<f32>() / doubt.len() as f32).sqrt().max(1e-6);
+    let wanted: Vec<f32> = doubt.iter().map(|d| (d - mean) / deviation + random.gumbel() as f32).collect();
+    let best = (0..taken.len()).max_by(|a, b| wanted[*a].total_cmp(&wanted[*b]).then(b.cmp(a)));
+    best.map_or(Pick::Stop, |at| Pick::Slot(taken[at] as usize))
+}
+
+/// Plays episodes by a controller, or, for [`Player::Curious`], where the mind's models differ; `strays` of the actions are
+/// random (as a share).
 pub fn collect_by<'a>(
     eye: &mut Eye,
     ground: &Ground<'_, 'a>,
-    mind: Mind<'_>,
+    (player, mind): (Player, Mind<'_>),
     (sight, strays): (Sight, f64),
     episodes: usize,
     random: &mut Random,
@@ -141,10 +166,14 @@ pub fn collect_by<'a>(
     let mut all = Vec::with_capacity(episodes);
     for count in parts(episodes) {
         let mut pilots: Vec<Pilot<'_>> = (0..count).map(|_| Pilot::new(mind)).collect();
-        let playing = (0..count).map(|_| Ground::begin(ground, Player::Controller)).collect();
+        let playing = (0..count).map(|_| Ground::begin(ground, player)).collect();
         all.extend(play(eye, playing, &mut |at, scene, _| {
             let stray = strays > 0.0 && random.unit() < strays;
-            let pick = if stray { at_random(scene, random) } else { pilot_pick(&pilots[at], scene, sight) };
+            let pick = match player {
+                _ if stray => at_random(scene, random),
+                Player::Curious => curious_pick(&pilots[at], scene, random),
+                _ => pilot_pick(&pilots[at], scene, sight),
+            };
             let (action, deed) = scene.act(pick, random);
             pilots[at].advance(&scene.frame.whole, &deed);
             (action, deed)

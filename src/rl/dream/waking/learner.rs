@@ -4,7 +4,6 @@
 //! Work is cut into units, each of which depends on the seed and the state before it alone, so that a run that was stopped
 //! between two goes on exactly.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,20 +11,23 @@ use tch::Tensor;
 
 use super::agent::{self, Dreamer, DreamerConfig};
 use super::collect::{Ground, Sight, collect, collect_by};
+use super::members::Member;
 use super::pilot::Mind;
 use super::play::Eye;
+use super::quality_metrics::describe;
 use super::shards::{Root, hash_of};
+use super::teach::beginning;
 use crate::graph::splitmix64;
 use crate::rl::dream::cma::SepCma;
-use crate::rl::dream::config::{FitConfig, PracticeConfig};
+use crate::rl::dream::config::{EnsembleConfig, FitConfig, PracticeConfig};
 use crate::rl::dream::controller::Controllers;
 use crate::rl::dream::data::{Data, Player, Trajectory};
 use crate::rl::dream::fit::{Fit, rule_table};
 use crate::rl::dream::frame::Frame;
 use crate::rl::dream::model::WorldModel;
-use crate::rl::dream::practice::Practice;
-use crate::rl::dream::quality::{self, Quality, effective_rank};
+use crate::rl::dream::quality::{self, effective_rank};
 use crate::rl::dream::sequences::Sequences;
+use crate::rl::dream::student::Student;
 use crate::rl::env::Task;
 use crate::rl::metrics::Metrics;
 use crate::rl::random::Random;
@@ -51,6 +53,8 @@ pub struct LearnConfig {
     pub fit: FitConfig,
     /// How C is trained.
     pub practice: PracticeConfig,
+    /// How many Ms, and what for.
+    pub ensemble: EnsembleConfig,
 }
 
 /// What is done next.
@@ -94,8 +98,14 @@ pub struct LearnState {
     pub dream_steps: u64,
     /// Steps of Adam.
     pub adam_steps: u64,
-    /// Where the training of C is.
+    /// C's parameters.
+    pub controller: Vec<f64>,
+    /// Where its training by CMA-ES is.
     pub cma: SepCma,
+    /// Steps of Adam in its training by gradients.
+    pub student_steps: u64,
+    /// The same of the other Ms.
+    pub member_steps: Vec<u64>,
     /// Least estimated time that was met of each graph, in microseconds.
     pub best_us: Vec<f64>,
     /// Shards written.
@@ -111,17 +121,6 @@ pub struct Unit {
     pub episodes: Option<Vec<Trajectory>>,
 }
 
-/// What a controller is worth on a graph, in three ways: returns, scaled.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Worth {
-    /// Played for real, choosing among all candidates.
-    pub candidates: f64,
-    /// Played for real, choosing among the slots.
-    pub slots: f64,
-    /// Dreamt.
-    pub dreamt: f64,
-}
-
 /// Every so many episodes one is held out, to judge M by.
 pub const HELD_OUT: usize = 8;
 /// Share of the controller's actions that are random when it plays to learn.
@@ -129,14 +128,22 @@ const STRAYS: f64 = 0.15;
 
 /// The loop.
 pub struct Learner<'a> {
-    config: LearnConfig,
-    subjects: Vec<Subject<'a>>,
-    eye: Eye,
-    model: WorldModel,
+    pub(super) config: LearnConfig,
+    pub(super) subjects: Vec<Subject<'a>>,
+    pub(super) eye: Eye,
+    pub(super) model: WorldModel,
     fit: Fit,
-    rules: Tensor,
-    data: Data,
-    state: LearnState,
+    /// The other Ms of an ensemble.
+    pub(super) others: Vec<Member>,
+    /// C where it learns by gradients.
+    pub(super) student: Student,
+    pub(super) rules: Tensor,
+    pub(super) data: Data,
+    pub(super) state: LearnState,
+}
+
+fn member_prefix(at: usize) -> String {
+    format!("member{}.", at + 1)
 }
 
 /// Makes the random numbers of units differ by what they are for.
@@ -148,11 +155,9 @@ impl<'a> Learner<'a> {
         let Dreamer { view, model, .. } = dreamer;
         let mut eye = Eye::new(view);
         let rules = eye.rules(&subjects[0].task);
-        let cma = SepCma::new(
-            config.dreamer.controller().first(config.practice.warm_start),
-            config.practice.sigma,
-            config.practice.population,
-        );
+        let (student, controller, cma) = beginning(&config, model.device());
+        let member = |number| Member::new(config.dreamer.model, model.device(), config.seed, number);
+        let others: Vec<Member> = (1..config.ensemble.members.max(1)).map(member).collect();
         let state = LearnState {
             round: 0,
             phase: Phase::Collect { at: 0 },
@@ -160,14 +165,17 @@ impl<'a> Learner<'a> {
             real_steps: 0,
             dream_steps: 0,
             adam_steps: 0,
+            controller,
             cma,
+            student_steps: 0,
+            member_steps: vec![0; others.len()],
             best_us: subjects.iter().map(|s| s.task.start_us()).collect(),
             shards: 0,
         };
         let fit = Fit::new(&model);
         let table = rule_table(&rules, model.device());
         let data = Data { rules, trajectories: Vec::new() };
-        Learner { config, subjects, eye, model, fit, rules: table, data, state }
+        Learner { config, subjects, eye, model, fit, others, student, rules: table, data, state }
     }
 
     /// The settings.
@@ -210,7 +218,7 @@ impl<'a> Learner<'a> {
     pub fn dreamer(&mut self) -> Dreamer {
         let mut copy = Dreamer::new(self.config.dreamer, self.model.device(), 0).expect("these settings are in use");
         agent::take_up(&mut copy.view, &mut copy.model, &self.tensors_of_networks());
-        copy.controller.clone_from(&self.state.cma.mean);
+        copy.controller.clone_from(&self.state.controller);
         copy
     }
 
@@ -222,7 +230,14 @@ impl<'a> Learner<'a> {
     pub fn tensors(&mut self) -> Vec<(String, Tensor)> {
         let adam = self.fit.adam().state().into_iter().map(|(name, t)| (format!("adam.{name}"), t));
         let adam: Vec<(String, Tensor)> = adam.collect();
-        self.tensors_of_networks().into_iter().chain(adam).collect()
+        let student = self.student.tensors().into_iter().map(|(name, t)| (format!("student.{name}"), t));
+        let student: Vec<(String, Tensor)> = student.collect();
+        let mut all: Vec<(String, Tensor)> =
+            self.tensors_of_networks().into_iter().chain(adam).chain(student).collect();
+        for (at, member) in self.others.iter_mut().enumerate() {
+            all.extend(member.tensors().into_iter().map(|(name, t)| (format!("{}{name}", member_prefix(at)), t)));
+        }
+        all
     }
 
     /// Takes up a state, the tensors of [`Learner::tensors`], and the episodes that were played until then.
@@ -235,14 +250,20 @@ impl<'a> Learner<'a> {
         values: &[(String, Tensor)],
         episodes: Vec<Trajectory>,
     ) -> Result<(), String> {
-        if state.best_us.len() != self.subjects.len() || state.cma.mean.len() != self.state.cma.mean.len() {
+        let fits = state.best_us.len() == self.subjects.len()
+            && state.controller.len() == self.state.controller.len()
+            && state.member_steps.len() == self.others.len();
+        if !fits {
             return Err("it is of other graphs, or of another controller".to_owned());
         }
         agent::take_up(&mut self.eye.view, &mut self.model, values);
-        self.fit.adam().restore(state.adam_steps, |name| {
-            let name = format!("adam.{name}");
-            values.iter().find(|(n, _)| *n == name).map(|(_, t)| t.shallow_clone())
-        });
+        let value = |name: String| values.iter().find(|(n, _)| *n == name).map(|(_, t)| t.shallow_clone());
+        self.fit.adam().restore(state.adam_steps, |name| value(format!("adam.{name}")));
+        self.student.restore(state.student_steps, |name| value(format!("student.{name}")));
+        for (at, member) in self.others.iter_mut().enumerate() {
+            member.restore(state.member_steps[at], |name| value(format!("{}{name}", member_prefix(at))));
+            member.share_scales(&mut self.model);
+        }
         self.data.rules = self.eye.rules(&self.subjects[0].task);
         self.rules = rule_table(&self.data.rules, self.model.device());
         self.data.trajectories = episodes;
@@ -272,7 +293,7 @@ impl<'a> Learner<'a> {
         unit
     }
 
-    fn random(&self, purpose: usize, at: usize) -> Random {
+    pub(super) fn random(&self, purpose: usize, at: usize) -> Random {
         let unit = splitmix64(PURPOSES[purpose], ((self.state.round as u64) << 32) | at as u64);
         Random::new(self.config.seed ^ unit)
     }
@@ -281,6 +302,9 @@ impl<'a> Learner<'a> {
     fn players(&self) -> &'static [Player] {
         match (self.state.round, self.config.aggregate) {
             (0, _) => &[Player::Random, Player::Greedy, Player::Backtracking],
+            (_, true) if self.config.ensemble.explores && !self.others.is_empty() => {
+                &[Player::Controller, Player::Curious]
+            }
             (_, true) => &[Player::Controller],
             (_, false) => &[],
         }
@@ -297,10 +321,13 @@ impl<'a> Learner<'a> {
             let task = self.subjects[root].task.clone();
             let ground = self.ground(&task, root);
             let count = self.config.episodes;
-            let played = if player == Player::Controller {
-                let controllers = self.controllers(&self.state.cma.mean);
-                let mind = Mind { model: &self.model, table: &self.rules, controllers: &controllers };
-                collect_by(&mut self.eye, &ground, mind, (Sight::Slots, STRAYS), count, &mut random)
+            let played = if matches!(player, Player::Controller | Player::Curious) {
+                let controllers = self.controllers(&self.state.controller);
+                // Only who is curious asks them.
+                let of = if player == Player::Curious { self.others.as_slice() } else { &[] };
+                let others: Vec<&WorldModel> = of.iter().map(|member| &member.model).collect();
+                let mind = Mind { model: &self.model, table: &self.rules, controllers: &controllers, others: &others };
+                collect_by(&mut self.eye, &ground, (player, mind), (Sight::Slots, STRAYS), count, &mut random)
             } else {
                 let is_earlier = |t: &&Trajectory| t.root == root && t.player == Player::Greedy;
                 let earlier: Vec<Vec<Option<u32>>> =
@@ -321,17 +348,17 @@ impl<'a> Learner<'a> {
         Unit { metrics, episodes }
     }
 
-    fn ground<'t>(&self, task: &'t Arc<Task<'a>>, root: usize) -> Ground<'t, 'a> {
+    pub(super) fn ground<'t>(&self, task: &'t Arc<Task<'a>>, root: usize) -> Ground<'t, 'a> {
         let DreamerConfig { horizon, reward_scale, .. } = self.config.dreamer;
         Ground { task, root, horizon, reward_scale }
     }
 
-    fn controllers(&self, parameters: &[f64]) -> Controllers {
+    pub(super) fn controllers(&self, parameters: &[f64]) -> Controllers {
         Controllers::new(self.config.dreamer.controller(), &[parameters.to_vec()], self.model.device())
     }
 
     /// Keeps the best that was met of a graph.
-    fn note(&mut self, root: usize, played: &[Trajectory]) {
+    pub(super) fn note(&mut self, root: usize, played: &[Trajectory]) {
         let scale = self.config.dreamer.reward_scale;
         let best = played.iter().map(|t| t.total()).fold(0.0f32, f32::max);
         let best_us = self.subjects[root].task.start_us() * (-f64::from(best) / scale).exp();
@@ -345,10 +372,15 @@ impl<'a> Learner<'a> {
         if at == 0 && self.state.round == 0 {
             let all = Sequences::new(&fit_to, self.model.device());
             self.model.scales.measure(&all, self.config.dreamer.model.normalise_deltas);
+            self.others.iter_mut().for_each(|member| member.share_scales(&mut self.model));
         }
         let done = at as f64 / epochs.max(1) as f64;
         let losses = self.fit.epoch(&self.model, &fit_to, &self.rules, &self.config.fit, done, seed);
         self.state.adam_steps = self.fit.adam().steps();
+        for (member, steps) in self.others.iter_mut().zip(&mut self.state.member_steps) {
+            member.epoch(&fit_to, &self.rules, &self.config.fit, (self.state.round, done), seed);
+            *steps = member.steps();
+        }
         let mut metrics: Metrics = losses.into_iter().collect();
         if at + 1 >= epochs {
             describe(&quality::measure(&self.model, &self.rules, &judge_by), &mut metrics);
@@ -363,106 +395,9 @@ impl<'a> Learner<'a> {
         Unit { metrics, episodes: None }
     }
 
-    /// Rank of controllers, and actions of a dream.
-    fn dreams(&self) -> (usize, usize) {
-        (self.config.dreamer.rank, self.config.dreamer.horizon)
-    }
-
     /// The first state of each graph.
     pub fn starts(&self) -> Vec<&Frame> {
         let first = |root: usize| self.data.trajectories.iter().find(|t| t.root == root).map(|t| &t.frames[0]);
         (0..self.subjects.len()).filter_map(first).collect()
-    }
-
-    fn practise(&mut self, at: usize) -> Unit {
-        let mut random = self.random(2, at);
-        let config = self.config.practice;
-        let practice = Practice::new(&self.model, &self.rules, self.starts(), config, self.dreams());
-        let mut cma = if at == 0 { practice.begin_at(self.state.cma.mean.clone()) } else { self.state.cma.clone() };
-        let generation = practice.generation(&mut cma, &mut random);
-        self.state.cma = cma;
-        self.state.dream_steps += generation.steps;
-        let scale = self.config.dreamer.reward_scale;
-        let metrics = Metrics::from([
-            ("dream/return_mean", generation.mean / scale),
-            ("dream/return_best", generation.best / scale),
-            ("dream/return_middle", generation.middle / scale),
-            ("dream/sigma", generation.sigma),
-        ]);
-        let more = at + 1 < config.generations;
-        self.state.phase = if more { Phase::Practise { at: at + 1 } } else { Phase::Evaluate };
-        Unit { metrics, episodes: None }
-    }
-
-    /// What the controller is worth on each graph.
-    pub fn worth(&mut self) -> Vec<Worth> {
-        self.worth_of(&self.state.cma.mean.clone())
-    }
-
-    /// What a controller of these parameters is worth on each graph.
-    pub fn worth_of(&mut self, parameters: &[f64]) -> Vec<Worth> {
-        let controllers = self.controllers(parameters);
-        let starts = self.starts();
-        let one = |start: &Frame| {
-            let config = self.config.practice;
-            let practice = Practice::new(&self.model, &self.rules, vec![start], config, self.dreams());
-            practice.returns(&[parameters.to_vec()], 0.0, 1, &mut Random::new(0)).0[0]
-        };
-        let dreamt: Vec<f64> = starts.into_iter().map(one).collect();
-        let mut all = Vec::new();
-        for (root, dreamt) in dreamt.into_iter().enumerate() {
-            let task = self.subjects[root].task.clone();
-            let ground = self.ground(&task, root);
-            let mind = Mind { model: &self.model, table: &self.rules, controllers: &controllers };
-            let [slots, candidates] = [Sight::Slots, Sight::Candidates]
-                .map(|sight| collect_by(&mut self.eye, &ground, mind, (sight, 0.0), 1, &mut Random::new(0)));
-            self.note(root, &slots);
-            self.note(root, &candidates);
-            let [slots, candidates] = [slots, candidates].map(|played| f64::from(played[0].total()));
-            all.push(Worth { candidates, slots, dreamt });
-        }
-        all
-    }
-
-    fn evaluate(&mut self) -> Unit {
-        let worth = self.worth();
-        let scale = self.config.dreamer.reward_scale * worth.len() as f64;
-        let mean = |of: &dyn Fn(&Worth) -> f64| worth.iter().map(of).sum::<f64>() / scale;
-        let metrics = Metrics::from([
-            ("return/true_candidates", mean(&|w| w.candidates)),
-            ("return/true_slots", mean(&|w| w.slots)),
-            ("return/predicted_slots", mean(&|w| w.dreamt)),
-        ]);
-        self.state.round += 1;
-        self.state.phase = if self.state.round < self.config.rounds { Phase::Collect { at: 0 } } else { Phase::Done };
-        Unit { metrics, episodes: None }
-    }
-}
-
-/// Keys of the numbers of quality, by horizon.
-const QUALITY: [(usize, [&str; 6]); 5] = {
-    macro_rules! keys {
-        ($k:literal) => {
-            (
-                $k,
-                [
-                    concat!("quality/state_skill_", $k),
-                    concat!("quality/cost_skill_", $k),
-                    concat!("quality/reward_skill_", $k),
-                    concat!("quality/slot_f1_", $k),
-                    concat!("quality/continue_accuracy_", $k),
-                    concat!("quality/end_recall_", $k),
-                ],
-            )
-        };
-    }
-    [keys!(1), keys!(2), keys!(5), keys!(10), keys!(20)]
-};
-
-fn describe(quality: &BTreeMap<usize, Quality>, metrics: &mut Metrics) {
-    for (k, keys) in QUALITY {
-        let Some(q) = quality.get(&k).filter(|q| q.count > 0.0) else { continue };
-        let values = [q.state_skill, q.cost_skill, q.reward_skill, q.slot_f1, q.continue_accuracy, q.end_recall];
-        metrics.extend(keys.into_iter().zip(values));
     }
 }

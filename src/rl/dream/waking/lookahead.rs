@@ -3,6 +3,7 @@
 use super::collect::{Sight, pilot_pick};
 use super::pilot::Pilot;
 use super::play::{Pick, Scene};
+use crate::rl::dream::cem::{self, Cem};
 use crate::rl::dream::dream::STOP;
 use crate::rl::dream::plan::{Plan, Proposals, gumbel_choice, worth};
 use crate::rl::dream::slots::SLOTS;
@@ -16,6 +17,8 @@ pub enum Way {
     /// By model-predictive control: every first action, then paths of these proposals, dreamt; the first action of what is worth
     /// most.
     Mpc(Proposals),
+    /// The same with whole paths by the cross-entropy method.
+    Cem,
     /// By root search in the dream: few simulations, spent by sequential halving.
     GumbelDream,
     /// The same in the real environment.
@@ -23,12 +26,23 @@ pub enum Way {
 }
 
 impl Way {
+    /// All of them, as tables have them.
+    pub const ALL: [Way; 6] = [
+        Way::Controller,
+        Way::Mpc(Proposals::Controller),
+        Way::Mpc(Proposals::Random),
+        Way::Cem,
+        Way::Gumbel,
+        Way::GumbelDream,
+    ];
+
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Way::Controller => "dream",
             Way::Mpc(Proposals::Controller) => "mpc",
             Way::Mpc(Proposals::Random) => "mpc-random",
+            Way::Cem => "mpc-cem",
             Way::GumbelDream => "gumbel-dream",
             Way::Gumbel => "gumbel",
         }
@@ -36,7 +50,7 @@ impl Way {
 }
 
 /// Actions of an imagined path.
-const DEPTH: usize = 8;
+pub const DEPTH: usize = 8;
 /// Paths of random actions for each first one.
 const RANDOM_PATHS: usize = 16;
 /// Actions that root search considers, and simulations that it may spend.
@@ -79,6 +93,7 @@ pub fn decide(way: Way, pilot: &Pilot<'_>, scene: &Scene, left: usize, random: &
             let by = |a: &usize, b: &usize| worth[*a].total_cmp(&worth[*b]).then(b.cmp(a));
             as_pick((0..first.len()).max_by(by).map_or(STOP, |at| first[at]))
         }
+        Way::Cem => as_pick(cem::choice(&pilot.dream(&scene.frame), &Cem { depth, ..Cem::default() }, random)),
         Way::GumbelDream => {
             let (possible, logits) = prior(pilot, scene);
             let plan = Plan { depth, paths: 1, temperature: 1.0, proposals: Proposals::Controller };

@@ -5,12 +5,16 @@ pub mod agent;
 pub mod collect;
 pub mod learner;
 pub mod lookahead;
+pub mod members;
 pub mod pilot;
 pub mod play;
 pub mod pretrain;
+mod quality_metrics;
 pub mod run;
 pub mod search;
 pub mod shards;
 pub mod taking;
+mod teach;
 #[cfg(test)]
 mod tests;
+pub mod worth;

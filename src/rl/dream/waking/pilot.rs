@@ -17,6 +17,8 @@ pub struct Mind<'m> {
     pub table: &'m Tensor,
     /// The controller: the first of these.
     pub controllers: &'m Controllers,
+    /// Models that look on, to tell where they differ from M.
+    pub others: &'m [&'m WorldModel],
 }
 
 /// A mind in an episode.
@@ -24,26 +26,26 @@ pub struct Mind<'m> {
 pub struct Pilot<'m> {
     mind: Mind<'m>,
     carry: Carry,
+    others: Vec<Carry>,
 }
 
 impl<'m> Pilot<'m> {
     /// At the start of an episode.
     pub fn new(mind: Mind<'m>) -> Pilot<'m> {
-        Pilot { carry: mind.model.start(1), mind }
+        Pilot { carry: mind.model.start(1), others: mind.others.iter().map(|m| m.start(1)).collect(), mind }
     }
 
     /// The same, to go on from here in another way.
     pub fn fork(&self) -> Pilot<'m> {
-        let Carry { h, c } = &self.carry;
-        Pilot { mind: self.mind, carry: Carry { h: h.shallow_clone(), c: c.shallow_clone() } }
+        Pilot { mind: self.mind, carry: self.carry.share(), others: self.others.iter().map(Carry::share).collect() }
     }
 
     /// One dream that begins where the episode is.
     pub fn dream(&self, frame: &Frame) -> Dream<'m> {
         let states = stack(&[frame], self.mind.model.device());
-        let Carry { h, c } = &self.carry;
-        let carry = Carry { h: h.shallow_clone(), c: c.shallow_clone() };
-        Dream::from_states(self.mind.model, self.mind.table, carry, states)
+        let shadows = self.mind.others.iter().zip(&self.others).map(|(model, carry)| (*model, carry.share()));
+        let dream = Dream::from_states(self.mind.model, self.mind.table, self.carry.share(), states);
+        dream.with_shadows(shadows.collect(), 0.0)
     }
 
     /// Its mind.
@@ -83,7 +85,11 @@ impl<'m> Pilot<'m> {
             let rule = Tensor::from_slice(&[i64::from(rule)]).to_device(device);
             let features = Tensor::from_slice(features).unsqueeze(0).to_device(device);
             let action = embed_action(&rule, &features, self.mind.table);
-            self.carry = self.mind.model.step(&self.carry, &self.z(whole), &action).0;
+            let z = self.z(whole);
+            self.carry = self.mind.model.step(&self.carry, &z, &action).0;
+            for (model, carry) in self.mind.others.iter().zip(&mut self.others) {
+                *carry = model.step(carry, &z, &action).0;
+            }
         });
     }
 }

@@ -1,6 +1,7 @@
 //! Searching with a dreamer: its controller in the real environment, alone or looking ahead.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
@@ -24,7 +25,7 @@ use crate::search::{Problem, Report, Search, StopReason, Watcher};
 /// A search by a dreamer: its episode, again from the best graph as long as that gains; then, until the budget is spent,
 /// episodes in which it strays.
 pub struct DreamSearch {
-    dreamer: RefCell<Option<Dreamer>>,
+    dreamer: Rc<RefCell<Option<Dreamer>>>,
     way: Way,
     seed: u64,
 }
@@ -39,7 +40,12 @@ const IDLE: usize = 20;
 impl DreamSearch {
     /// A search; the seed is that of the draws.
     pub fn new(dreamer: Dreamer, way: Way, seed: u64) -> DreamSearch {
-        DreamSearch { dreamer: RefCell::new(Some(dreamer)), way, seed }
+        DreamSearch::shared(Rc::new(RefCell::new(Some(dreamer))), way, seed)
+    }
+
+    /// A search by a dreamer that others use too, one after another; it is there whenever none of them runs.
+    pub fn shared(dreamer: Rc<RefCell<Option<Dreamer>>>, way: Way, seed: u64) -> DreamSearch {
+        DreamSearch { dreamer, way, seed }
     }
 }
 
@@ -59,7 +65,7 @@ impl Search for DreamSearch {
             tracker: Tracker::new(problem, watcher),
             random: Random::new(self.seed),
             way: self.way,
-            mind: Mind { model: &model, table: &table, controllers: &controllers },
+            mind: Mind { model: &model, table: &table, controllers: &controllers, others: &[] },
             settings: (config.horizon, config.reward_scale),
             eye: &mut eye,
         };

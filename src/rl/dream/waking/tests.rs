@@ -12,10 +12,9 @@ use super::run::{DreamRun, DreamRunConfig, shard};
 use super::search::DreamSearch;
 use super::shards::{self, ShardError};
 use crate::cost::{DeviceProfile, Roofline};
-use crate::rl::dream::config::{FitConfig, ModelConfig, PracticeConfig};
+use crate::rl::dream::config::{EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Teacher};
 use crate::rl::dream::fit::rule_table;
 use crate::rl::dream::frame::{Deed, WHOLE};
-use crate::rl::dream::plan::Proposals;
 use crate::rl::dream::practice::Practice;
 use crate::rl::dream::quality::effective_rank;
 use crate::rl::dream::tests::numbers;
@@ -39,6 +38,7 @@ fn config(seed: u64) -> LearnConfig {
         aggregate: true,
         fit: FitConfig { epochs: 3, batch: 4, ..FitConfig::default() },
         practice: PracticeConfig { population: 6, dreams: 2, generations: 3, ..PracticeConfig::default() },
+        ensemble: EnsembleConfig::default(),
     }
 }
 
@@ -72,17 +72,40 @@ fn fingerprint(learner: &mut Learner<'_>) -> Vec<f32> {
 
 #[test]
 fn a_loop_that_was_stopped_goes_on_as_if_it_had_not() {
+    // Stopped while it plays, while it fits, while it dreams, and in the second round.
+    stopped_at(config(3), &[2, 7, 11, 15]);
+}
+
+#[test]
+fn an_ensemble_and_ppo_go_on_as_if_they_had_not_stopped() {
+    let ensemble = EnsembleConfig { members: 2, penalty: 0.5, explores: true };
+    let rollouts = Some(RolloutShape { rollouts: 4, depth: 3 });
+    let practice = PracticeConfig { teacher: Teacher::Ppo, rollouts, ..config(3).practice };
+    // While it dreams, and while it is curious.
+    stopped_at(LearnConfig { ensemble, practice, ..config(3) }, &[11, 16]);
+}
+
+#[test]
+fn lessons_go_on_as_if_they_had_not_stopped() {
+    let practice = PracticeConfig { teacher: Teacher::Expert, ..config(3).practice };
+    stopped_at(LearnConfig { practice, rounds: 1, ..config(3) }, &[10]);
+}
+
+fn stopped_at(config: LearnConfig, stops: &[usize]) {
     let model = Roofline::new(DeviceProfile::cpu());
     let names = ["nasrnn_4", "attention_heads"];
-    let new = || learner(config(3), &names, &model);
+    let new = || learner(config, &names, &model);
     let mut straight = new();
+    let begun_with = straight.state().controller.clone();
     while !straight.is_done() {
         straight.advance();
     }
-    // Stopped while it plays, while it fits, while it dreams, and in the second round.
-    for stop in [2, 7, 11, 15] {
+    assert_ne!(straight.state().controller, begun_with);
+    let players = if config.rounds == 1 { 3 } else { 4 + usize::from(config.ensemble.explores) };
+    assert_eq!(straight.state().shards, players * names.len());
+    for &stop in stops {
         let dir = tempfile::tempdir().unwrap();
-        let settings = run_config(config(3));
+        let settings = run_config(config);
         let mut first = new();
         let mut run = DreamRun::open(dir.path(), &settings, &mut first).unwrap();
         for _ in 0..stop {
@@ -100,7 +123,7 @@ fn a_loop_that_was_stopped_goes_on_as_if_it_had_not() {
         }
         assert_eq!(second.state(), straight.state(), "stopped after {stop} units");
         assert!(fingerprint(&mut second) == fingerprint(&mut straight), "stopped after {stop} units");
-        let other = run_config(config(4));
+        let other = run_config(LearnConfig { seed: 4, ..config });
         let refused = DreamRun::open(dir.path(), &other, &mut new()).unwrap_err().to_string();
         assert!(refused.contains("learn.seed: there 3, here 4"), "{refused}");
     }
@@ -216,8 +239,7 @@ fn a_search_by_a_dreamer_returns_the_best_graph_that_it_visited() {
     let (graph, rules) = (graph("nasrnn_4", &[]), rules());
     let budget = Budget { pops: 60, ..Budget::default() };
     let problem = Problem { graph: &graph, rules: &rules, model: &model, budget: &budget };
-    let mpc = [Proposals::Controller, Proposals::Random].map(Way::Mpc);
-    for way in [Way::Controller, mpc[0], mpc[1], Way::GumbelDream, Way::Gumbel] {
+    for way in Way::ALL {
         let search = DreamSearch::new(Dreamer::load(&path, Device::Cpu).unwrap().0, way, 0);
         let (best, report) = search.run(&problem, &mut |_| true);
         let cost = crate::cost::graph_cost(&model, &best).time_us;
@@ -239,8 +261,15 @@ fn a_controller_that_dreams_crosses_a_valley() {
     config.dreamer.horizon = valley.horizon();
     config.episodes = 64;
     config.fit = FitConfig { epochs: 40, batch: 8, ..FitConfig::default() };
-    config.practice =
-        PracticeConfig { population: 24, dreams: 4, generations: 30, sigma: 0.5, temperature: 0.5, warm_start: false };
+    config.practice = PracticeConfig {
+        population: 24,
+        dreams: 4,
+        generations: 30,
+        sigma: 0.5,
+        temperature: 0.5,
+        warm_start: false,
+        ..PracticeConfig::default()
+    };
     let optimum = config.dreamer.reward_scale * (task.start_us() / known_us).ln();
     let subject = Subject { name: "valley".to_owned(), known_us, task };
     let dreamer = Dreamer::new(config.dreamer, Device::Cpu, 0).unwrap();
