@@ -357,7 +357,7 @@ fn a_world_model_is_learned_gone_on_with_and_used() {
     assert!(again.stderr.contains("going on") && again.json()["units"] == report["units"], "{}", again.stderr);
 
     let agent = ["--agent", "run/agent.safetensors"];
-    for search in ["dream", "mpc", "mpc-random", "gumbel", "gumbel-dream"] {
+    for search in ["dream", "mpc-cem", "gumbel-dream"] {
         let args = ["optimise", model, "--dry-run", "--json", "--no-measure", "--budget", "20", "--search", search];
         let report = graphopt(folder, &[&args[..], &agent].concat()).ok().json();
         assert_eq!((&report["search"]["method"], &report["check"]["passed"]), (&search.into(), &true.into()));
@@ -365,8 +365,26 @@ fn a_world_model_is_learned_gone_on_with_and_used() {
         assert!(after.as_f64().unwrap() <= before.as_f64().unwrap() + 1e-6, "{search}: {after} of {before}");
     }
 
+    let evaluate = ["evaluate", model, "--budget", "10", "--seeds", "1", "--device", "cpu", "--json"];
+    let report = graphopt(folder, &[&evaluate[..], &agent].concat()).ok().json();
+    let methods: Vec<&str> = report["runs"].as_array().unwrap().iter().map(|r| r["method"].as_str().unwrap()).collect();
+    let dreamt = ["dream", "mpc", "mpc-random", "mpc-cem", "gumbel", "gumbel-dream"];
+    assert!(methods.ends_with(&dreamt), "{methods:?}");
+
+    let other = |out: &str, more: &[&str]| {
+        let args = ["train-world-model", model, "--out", out, "--preset", "debug", "--device", "cpu", "--json"];
+        graphopt(folder, &[&args, more].concat()).ok();
+        fs::read_to_string(folder.join(out).join("metrics.jsonl")).unwrap()
+    };
+    let ensemble = ["--ensemble", "2", "--disagreement-penalty", "0.5", "--explore-disagreement"];
+    let ppo = ["--controller", "ppo", "--rollout-shape", "10x2"];
+    assert!(other("ensemble", &[&ensemble[..], &ppo].concat()).contains("practice/policy_loss"));
+    assert!(folder.join("ensemble/data/shard-0004.json").exists(), "what the curious one played");
+    assert!(other("imitation", &["--controller", "imitation", "--rounds", "1"]).contains("practice/agreement"));
+
     let refused = |args: &[&str], text: &str| graphopt(folder, &[args, &["--device", "cpu"]].concat()).refused(text);
     refused(&["optimise", model, "--search", "dream"], "train-world-model");
+    refused(&["train-world-model", model, "--out", "wide", "--rollout-shape", "10x10"], "--controller ppo");
     refused(&["optimise", model, "--search", "ppo", "--agent", "run/agent.safetensors"], "graphopt-dreamer");
     refused(&["train-world-model", model, "--out", "wide", "--hidden", "512"], "fewer than 1000");
     refused(&["train-world-model", model, "--out", "wide", "--encoder-from", model], "not a safetensors file");
