@@ -156,6 +156,29 @@ fn a_dry_run_tells_and_writes_nothing() {
 }
 
 #[test]
+fn latency_is_learned_and_what_was_measured_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = write_small_model(dir.path());
+    let args =
+        ["optimise", model, "--dry-run", "--device", "cpu", "--search", "greedy", "--learn-latency", "3", "--json"];
+    let learned = &graphopt(dir.path(), &args).ok().json()["learned_latency"];
+    assert_eq!(learned["measurements"], 3);
+    let graphs = learned["graphs"].as_array().unwrap();
+    assert_eq!(graphs.len(), 3);
+    for key in ["estimate", "predicted", "disagreement", "measured", "standard_error"] {
+        assert!(graphs.iter().all(|graph| graph[key].as_f64().unwrap() >= 0.0), "{key}");
+    }
+    let text = graphopt(dir.path(), &args[..args.len() - 1]).ok().stdout;
+    assert!(text.contains("learned latency: 3 measurements"), "{text}");
+    for (bad, says) in [("0", "1..=10000"), ("-1", "-1"), ("many", "many"), ("10001", "1..=10000")] {
+        let ran = graphopt(dir.path(), &["optimise", model, "--learn-latency", bad]);
+        assert!(ran.code == 2 && ran.stderr.contains(says), "{}", ran.stderr);
+    }
+    let both = graphopt(dir.path(), &["optimise", model, "--learn-latency", "3", "--no-measure"]);
+    assert!(both.code == 2 && both.stderr.contains("--no-measure"), "{}", both.stderr);
+}
+
+#[test]
 fn graphs_that_differ_are_told_apart_with_exit_code_1() {
     let dir = tempfile::tempdir().unwrap();
     let model = write_small_model(dir.path());

@@ -17,6 +17,8 @@ use crate::rl::decode::{BEAM_WIDTH, Decoding, PPO_PORTFOLIO, PolicySearch};
 use crate::rl::dream::plan::Proposals;
 use crate::rl::dream::waking::lookahead::Way;
 use crate::rl::dream::waking::search::DreamSearch;
+use crate::rl::latency::active::Learned;
+use crate::rl::latency::search::LearnedLatency;
 use crate::search::{
     Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Portfolio, Progress, Relay, Search, Settings,
     StopReason,
@@ -65,6 +67,15 @@ pub struct Optimise {
     /// How long to search at most, in seconds.
     #[arg(long, value_name = "S", value_parser = args::positive)]
     time: Option<f64>,
+    /// Learns from N measurements of whole graphs how long operators take here, and lets the search go by that; they are
+    /// chosen where the learned costs are least sure (docs/latency.md).
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=10_000),
+        conflicts_with_all = ["no_measure", "stop_after"]
+    )]
+    learn_latency: Option<u32>,
     /// Takes the search's result as it is, without timing it against the original.
     #[arg(long)]
     no_measure: bool,
@@ -169,8 +180,10 @@ impl Optimise {
             Method::Gumbel => self.with_dreamer(Way::Gumbel, &rules, device)?,
             Method::GumbelDream => self.with_dreamer(Way::GumbelDream, &rules, device)?,
         };
+        let learner =
+            self.learn_latency.map(|count| LearnedLatency::new(search.as_ref(), count as usize, device, self.seed));
         let settings = Settings {
-            search: search.as_ref(),
+            search: learner.as_ref().map_or(search.as_ref(), |learner| learner),
             budget: Budget {
                 pops: self.budget,
                 time: self.time.map(Duration::try_from_secs_f64).transpose().context("--time is too long")?,
@@ -185,7 +198,8 @@ impl Optimise {
         };
         interrupt::install();
         let bar = terminal::spinner();
-        let outcome = crate::search::optimise(&imported, &rules, &settings, &mut |event| follow(&bar, event));
+        let outcome =
+            crate::search::optimise(&imported, &rules, &settings, &mut |event| follow(&bar, event, learner.as_ref()));
         bar.finish_and_clear();
         costs.keep();
         let outcome = match outcome {
@@ -202,7 +216,14 @@ impl Optimise {
         if let Some(path) = &output {
             formats::save(&outcome.model, path)?;
         }
-        self.show(&outcome, model.name(), output.as_deref())?;
+        let learned = learner.as_ref().and_then(LearnedLatency::learned).and_then(|learned| match learned {
+            Ok(learned) => Some(learned),
+            Err(why) => {
+                terminal::warning(&format!("nothing was learned, since the model cannot be measured: {why}"));
+                None
+            }
+        });
+        self.show(&outcome, model.name(), output.as_deref(), learned.as_ref())?;
         Ok(Answer::Done)
     }
 
@@ -229,8 +250,14 @@ impl Optimise {
         Ok(())
     }
 
-    fn show(&self, outcome: &Outcome, cost_model: String, output: Option<&Path>) -> anyhow::Result<()> {
-        let context = report::Context { model: &self.model, output, cost_model, seed: self.seed };
+    fn show(
+        &self,
+        outcome: &Outcome,
+        cost_model: String,
+        output: Option<&Path>,
+        learned: Option<&Learned>,
+    ) -> anyhow::Result<()> {
+        let context = report::Context { model: &self.model, output, cost_model, seed: self.seed, learned };
         if self.json {
             terminal::print_json(&report::document(outcome, &context))?;
         } else {
@@ -325,10 +352,14 @@ fn tell_opaque(imported: &Imported) {
 }
 
 /// Shows how far the work is, and tells whether to go on searching.
-fn follow(bar: &ProgressBar, event: Event) -> bool {
-    match event {
-        Event::Stage(stage) => bar.set_message(stage),
-        Event::Searching(progress) => bar.set_message(searching(&progress)),
+fn follow(bar: &ProgressBar, event: Event, learner: Option<&LearnedLatency<'_>>) -> bool {
+    match (event, learner.map(LearnedLatency::spent)) {
+        (Event::Stage(stage), _) => bar.set_message(stage),
+        (Event::Searching(progress), None) => bar.set_message(searching(&progress)),
+        (Event::Searching(Progress { pops, start_us, best_us }), Some((spent, most))) => {
+            let change = units::change(start_us, best_us);
+            bar.set_message(format!("searching: {pops} graphs, {spent} of {most} measured, {change}"));
+        }
     }
     !interrupt::asked()
 }

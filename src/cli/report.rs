@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{compare, terminal, units};
 use crate::rewrite::CleanUp;
+use crate::rl::latency::active::{Learned, Measured};
 use crate::search::{Measurement, Outcome};
 
 /// What the report says beside the outcome.
@@ -19,6 +20,8 @@ pub struct Context<'a> {
     pub cost_model: String,
     /// The seed.
     pub seed: u64,
+    /// What measurements taught, if any were asked for.
+    pub learned: Option<&'a Learned>,
 }
 
 /// The report in tables.
@@ -26,6 +29,7 @@ pub fn text(outcome: &Outcome, context: &Context<'_>) -> String {
     let mut sections = vec![costs(outcome, context), rewrites(outcome)];
     sections.push(notes(outcome));
     sections.push(measured(outcome));
+    sections.extend(context.learned.map(taught));
     sections.push(compare::text(&outcome.check));
     sections.retain(|section| !section.is_empty());
     let times = outcome.seconds.iter().map(|(part, time)| format!("{part} {}", units::seconds(*time)));
@@ -114,6 +118,45 @@ fn measured(outcome: &Outcome) -> String {
     }
 }
 
+/// What measurements taught.
+fn taught(learned: &Learned) -> String {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let (predicted, estimated) = learned.errors();
+    let mut text = format!(
+        "learned latency: {} measurements; predictions before them were off by {} of the original's time, the estimate by {}",
+        learned.measured.len(),
+        percent(predicted),
+        percent(estimated)
+    );
+    if let Some((belief, best)) = learned.fastest(learned.measured.len()).first() {
+        text += &format!("; the fastest took {:.3} of it, and is believed to take {belief:.3}", best.ratio());
+    }
+    text
+}
+
+/// What was measured to learn from, in order; times are shares of the original's.
+fn learned_document(learned: &Learned) -> Value {
+    let number = units::json_number;
+    let row = |m: &Measured| {
+        json!({
+            "from": m.from,
+            "rewrites": m.found.applied.len(),
+            "estimate": number(m.estimate),
+            "predicted": number(m.prediction.ratio),
+            "disagreement": number(m.prediction.disagreement),
+            "measured": m.reading.map(|reading| number(reading.ratio)),
+            "standard_error": m.reading.map(|reading| number(reading.error)),
+        })
+    };
+    let (predicted, estimated) = learned.errors();
+    json!({
+        "measurements": learned.measured.len(),
+        "median_error": number(predicted),
+        "median_error_of_estimate": number(estimated),
+        "graphs": learned.measured.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
 /// A word as it stands in JSON, for people.
 fn word(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
@@ -128,7 +171,7 @@ pub fn document(outcome: &Outcome, context: &Context<'_>) -> Value {
     let seconds: serde_json::Map<String, Value> =
         outcome.seconds.iter().map(|(part, time)| ((*part).to_owned(), (*time).into())).collect();
     let clean = outcome.clean_up.plus(search.clean_up);
-    json!({
+    let mut document = json!({
         "model": context.model.display().to_string(),
         "output": context.output.map(|path| path.display().to_string()),
         "nodes_before": outcome.before.nodes,
@@ -157,7 +200,11 @@ pub fn document(outcome: &Outcome, context: &Context<'_>) -> Value {
         "check": compare::check_document(&outcome.check),
         "seconds": seconds,
         "seed": context.seed,
-    })
+    });
+    if let Some(learned) = context.learned {
+        document["learned_latency"] = learned_document(learned);
+    }
+    document
 }
 
 fn chosen(outcome: &Outcome) -> Value {

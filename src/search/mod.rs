@@ -55,4 +55,9 @@ pub trait Search {
 
     /// Returns the best graph visited, with the report.
     fn run(&self, problem: &Problem<'_>, watcher: Watcher<'_>) -> (Graph, Report);
+
+    /// After a run: other graphs that it thinks worth timing in the choice at the end.
+    fn runners_up(&self, _problem: &Problem<'_>) -> Vec<Contender> {
+        Vec::new()
+    }
 }

@@ -132,6 +132,7 @@ pub fn optimise(
     }];
     if settings.measure {
         events(Event::Stage("measuring"));
+        contenders.extend(settings.search.runners_up(&problem));
         contenders.extend(rivals(&problem, &report));
     }
     let start = Contender {
