@@ -5,9 +5,12 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::terminal;
+use crate::graph::Graph;
 use crate::rl::agent::Agent;
 use crate::rl::checkpoint::Opened;
 use crate::rl::dream::waking::agent::{Dreamer, FORMAT as DREAMER_FORMAT};
+use crate::runtime;
+use crate::search::{Problem, Report, Search, Watcher};
 
 /// What stands for the built-in agent where a file may be named.
 const BUILT_IN: &str = "built-in";
@@ -40,5 +43,22 @@ pub fn is_dreamer(path: &Path) -> bool {
 fn tell_of_other_rules(name: &str, trained_with: &str, library: &str) {
     if trained_with != library {
         terminal::warning(&format!("{name} was trained with other rules; it reads these, and may know them less well"));
+    }
+}
+
+/// A search with a network: it works on many small tensors, where a second thread within an operator mostly waits, and on a
+/// busy machine for long. The number of threads is as before when it ends.
+pub struct OnOneThread(pub Box<dyn Search>);
+
+impl Search for OnOneThread {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn run(&self, problem: &Problem<'_>, watcher: Watcher<'_>) -> (Graph, Report) {
+        let threads = runtime::set_threads(1);
+        let result = self.0.run(problem, watcher);
+        runtime::set_threads(threads);
+        result
     }
 }

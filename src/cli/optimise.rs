@@ -8,8 +8,9 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 
+use super::agents::{self, OnOneThread};
 use super::args::{DeviceArgs, DimArgs, ReachArg, RuleArgs};
-use super::{Answer, agents, args, interrupt, report, terminal, units};
+use super::{Answer, args, interrupt, report, terminal, units};
 use crate::cost::{self, CostModel, DeviceProfile, Measured, Roofline};
 use crate::formats::{self, Imported, model::Format};
 use crate::rewrite::RuleSet;
@@ -179,6 +180,12 @@ impl Optimise {
             Method::MpcCem => self.with_dreamer(Way::Cem, &rules, device)?,
             Method::Gumbel => self.with_dreamer(Way::Gumbel, &rules, device)?,
             Method::GumbelDream => self.with_dreamer(Way::GumbelDream, &rules, device)?,
+        };
+        let search = match self.search {
+            Method::Portfolio | Method::Greedy | Method::Backtracking => search,
+            // Measuring and checking have all threads again afterwards.
+            _ if self.device.threads.is_none() => Box::new(OnOneThread(search)),
+            _ => search,
         };
         let learner =
             self.learn_latency.map(|count| LearnedLatency::new(search.as_ref(), count as usize, device, self.seed));
