@@ -1,5 +1,5 @@
 //! Agents on valleys: PPO trained on one valley for each seed, beside greedy, backtracking and random rewriting with as many
-//! graphs as the training made. One row a run.
+//! graphs as the training made, greedy and the portfolio also by steps that reach all equivalent places. One row a run.
 //!
 //! `cargo bench --bench valley_agents [-- SEEDS [STEPS]] > benches/results/MACHINE/valley_agents.csv`
 
@@ -7,6 +7,8 @@
 
 mod common;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +20,7 @@ use graphopt::rl::ppo::PpoConfig;
 use graphopt::rl::random_search::RandomSearch;
 use graphopt::rl::trainer::{RewardConfig, Subject, TrainConfig, Trainer};
 use graphopt::rl::valley::{Valley, valley};
-use graphopt::search::{Backtracking, Budget, Greedy, Portfolio, Problem, Search};
+use graphopt::search::{Backtracking, Budget, Greedy, Portfolio, Problem, Reach, Search};
 use tch::Device;
 
 /// Depths, and how many blocks a graph of each has.
@@ -63,11 +65,15 @@ fn searches(valley: &Valley, model: &Roofline, pops: usize, row: Row<'_>) {
         ("random", Box::new(RandomSearch { horizon: valley.horizon(), seed: 0 })),
     ];
     let budget = Budget { pops, ..Budget::default() };
-    for (name, search) in methods {
-        let problem = Problem { graph: &valley.graph, rules: &rules, model, budget: &budget };
+    let wide = Budget { reach: Reach::All, ..budget.clone() };
+    let run = |name: &str, search: &dyn Search, budget: &Budget| {
+        let problem = Problem { graph: &valley.graph, rules: &rules, model, budget };
         let report = search.run(&problem, &mut |_| true).1;
         row(name, 0, report.best_us, report.counts.pops, report.seconds);
-    }
+    };
+    methods.iter().for_each(|(name, search)| run(name, search.as_ref(), &budget));
+    run("greedy, all", &Greedy, &wide);
+    run("portfolio, all", &Portfolio::default(), &wide);
 }
 
 fn train(valley: &Valley, model: &Roofline, steps: u64, seed: u64, row: Row<'_>) {
@@ -93,7 +99,10 @@ fn train(valley: &Valley, model: &Roofline, steps: u64, seed: u64, row: Row<'_>)
     row("ppo, best in training", seed, best_us, graphs, seconds);
     let budget = Budget::default();
     let problem = Problem { graph: &valley.graph, rules: &rules, model, budget: &budget };
-    let search = PolicySearch::new(trainer.into_agent(), Decoding::Greedy, seed);
-    let report = search.run(&problem, &mut |_| true).1;
-    row("ppo, likeliest episode", seed, report.best_us, graphs + report.counts.pops, seconds + report.seconds);
+    let agent = Rc::new(RefCell::new(trainer.into_agent()));
+    for (name, decoding) in [("ppo, likeliest episode", Decoding::Greedy), ("ppo, draws", Decoding::Samples)] {
+        let search = PolicySearch::shared(agent.clone(), decoding, seed);
+        let report = search.run(&problem, &mut |_| true).1;
+        row(name, seed, report.best_us, graphs + report.counts.pops, seconds + report.seconds);
+    }
 }
