@@ -72,8 +72,8 @@ fn searches(valley: &Valley, model: &Roofline, pops: usize, row: Row<'_>) {
         row(name, 0, report.best_us, report.counts.pops, report.seconds);
     };
     methods.iter().for_each(|(name, search)| run(name, search.as_ref(), &budget));
-    run("greedy, all", &Greedy, &wide);
-    run("portfolio, all", &Portfolio::default(), &wide);
+    run("greedy reaching all", &Greedy, &wide);
+    run("portfolio reaching all", &Portfolio::default(), &wide);
 }
 
 fn train(valley: &Valley, model: &Roofline, steps: u64, seed: u64, row: Row<'_>) {
@@ -96,11 +96,11 @@ fn train(valley: &Valley, model: &Roofline, steps: u64, seed: u64, row: Row<'_>)
     }
     let best_us = trainer.records().next().map_or(f64::NAN, |(_, record)| record.best_us);
     let (graphs, seconds) = (trainer.steps() as usize, start.elapsed().as_secs_f64());
-    row("ppo, best in training", seed, best_us, graphs, seconds);
+    row("ppo best in training", seed, best_us, graphs, seconds);
     let budget = Budget::default();
     let problem = Problem { graph: &valley.graph, rules: &rules, model, budget: &budget };
     let agent = Rc::new(RefCell::new(trainer.into_agent()));
-    for (name, decoding) in [("ppo, likeliest episode", Decoding::Greedy), ("ppo, draws", Decoding::Samples)] {
+    for (name, decoding) in [("ppo likeliest episode", Decoding::Greedy), ("ppo draws", Decoding::Samples)] {
         let search = PolicySearch::shared(agent.clone(), decoding, seed);
         let report = search.run(&problem, &mut |_| true).1;
         row(name, seed, report.best_us, graphs + report.counts.pops, seconds + report.seconds);
