@@ -21,8 +21,8 @@ const HEAD: &str = "# Head-room
 What each search reaches on the built-in models by the estimated cost of a CPU (`cargo bench --bench headroom`), as a percentage
 above the best known: 0 is the best that any of them found. `start` is the model as it is, after clean-up. Backtracking is given
 by its alpha and the number of graphs that it may take from its queue; `default` is the portfolio of the command line, `x10` the
-same with ten times its budget, `all` a search whose steps reach all equivalent places (`--reach all`). Where every column but `start` is 0, there is nothing left that a learned policy could win by
-this estimate and these rules.
+same with ten times its budget, `all` a search whose steps reach all equivalent places (`--reach all`). Where every column but
+`start` is 0, there is nothing left that a learned policy could win by this estimate and these rules.
 ";
 
 fn main() {

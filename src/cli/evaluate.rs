@@ -55,7 +55,7 @@ pub struct Evaluate {
     /// How much dearer than the best a graph may be and still be followed in backtracking, as a factor.
     #[arg(long, value_name = "A", default_value_t = 1.05)]
     alpha: f64,
-    /// How far one rewrite reaches, in every method.
+    /// How far one rewrite reaches, in every method but those by a world model.
     #[arg(long, value_enum, default_value_t = ReachArg::One)]
     reach: ReachArg,
     /// Runs of each method that draws random numbers.

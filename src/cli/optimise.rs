@@ -62,7 +62,7 @@ pub struct Optimise {
     /// How many rewritten graphs to take from the queue and to try in look-ahead, or rewrites to apply (greedy), at most.
     #[arg(long, value_name = "N", default_value_t = Budget::default().pops)]
     budget: usize,
-    /// How far one rewrite reaches.
+    /// How far one rewrite reaches (in searches by a world model: one place).
     #[arg(long, value_enum, default_value_t = ReachArg::One)]
     reach: ReachArg,
     /// How long to search at most, in seconds.
