@@ -18,7 +18,9 @@ use std::time::Instant;
 
 use graphopt::cost::{DeviceProfile, Roofline};
 use graphopt::rewrite::RuleSet;
-use graphopt::rl::dream::config::{EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Teacher};
+use graphopt::rl::dream::config::{
+    Beginners, EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Teacher,
+};
 use graphopt::rl::dream::controller::{ControllerShape, Controllers};
 use graphopt::rl::dream::data::Trajectory;
 use graphopt::rl::dream::dream::{Chance, Dream};
@@ -81,6 +83,7 @@ fn config(seed: u64) -> LearnConfig {
         pretrain_updates: 200,
         rounds: 1,
         episodes: 64,
+        beginners: Beginners::All,
         aggregate: true,
         fit: FitConfig::default(),
         practice: PracticeConfig::default(),

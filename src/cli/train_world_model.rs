@@ -11,7 +11,9 @@ use super::args::{DeviceArgs, DimArgs, RuleArgs};
 use super::{Answer, args, interrupt, terminal, units};
 use crate::cost::{DeviceProfile, Roofline};
 use crate::rl::agent::Agent;
-use crate::rl::dream::config::{EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Teacher};
+use crate::rl::dream::config::{
+    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, RolloutShape, Teacher,
+};
 use crate::rl::dream::waking::agent::{Dreamer, DreamerConfig};
 use crate::rl::dream::waking::learner::{LearnConfig, Learner, Phase};
 use crate::rl::dream::waking::pretrain::{encoder_of, pretrained};
@@ -101,6 +103,16 @@ pub struct TrainWorldModel {
     /// (default: whole episodes from the start).
     #[arg(long, value_name = "RxD", value_parser = shape)]
     rollout_shape: Option<RolloutShape>,
+    /// With --controller ppo: what plans are made in: the dream, the environment itself (a perfect model), a replay of what was played
+    /// (as a control), or none (then no model is fitted).
+    #[arg(long, value_enum, default_value_t = In::Dream)]
+    planning: In,
+    /// With --controller ppo: the controller plays by its probabilities, and learns from that, too.
+    #[arg(long)]
+    learn_from_real: bool,
+    /// Who plays in the first round: experts are greedy search and episodes that leave its paths.
+    #[arg(long, value_enum, default_value_t = First::All)]
+    beginners: First,
     /// Generations of controllers in a round; with other values of --controller, updates or lessons.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     generations: Option<u32>,
@@ -144,6 +156,30 @@ enum By {
     Ppo,
     /// Imitation of model-predictive control.
     Imitation,
+    /// Back-propagation through the model.
+    Gradient,
+}
+
+/// In what a controller plans.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum In {
+    /// The world model's dream.
+    Dream,
+    /// The environment itself.
+    Exact,
+    /// What was played.
+    Replay,
+    /// Nothing.
+    None,
+}
+
+/// Who plays first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum First {
+    /// Chance, greed, and who leaves greedy paths.
+    All,
+    /// Without chance.
+    Experts,
 }
 
 fn shape(text: &str) -> Result<RolloutShape, String> {
@@ -171,8 +207,18 @@ const SAVE_EVERY_SECONDS: u64 = 60;
 impl TrainWorldModel {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
-        if self.rollout_shape.is_some() && self.controller != By::Ppo {
-            anyhow::bail!("--rollout-shape goes with --controller ppo");
+        let by_ppo = self.controller == By::Ppo;
+        for (flag, given, fits) in [
+            ("--rollout-shape", self.rollout_shape.is_some(), by_ppo || self.controller == By::Gradient),
+            ("--planning", self.planning != In::Dream, by_ppo),
+            ("--learn-from-real", self.learn_from_real, by_ppo),
+        ] {
+            if given && !fits {
+                anyhow::bail!("{flag} goes with --controller ppo");
+            }
+        }
+        if self.planning == In::None && !self.learn_from_real {
+            anyhow::bail!("--planning none leaves nothing to learn from but --learn-from-real");
         }
         let device = self.device.resolve_for_small_tensors()?;
         let agent = match &self.encoder_from {
@@ -365,7 +411,15 @@ impl TrainWorldModel {
             By::Cma => Teacher::Cma,
             By::Ppo => Teacher::Ppo,
             By::Imitation => Teacher::Expert,
+            By::Gradient => Teacher::Gradient,
         };
+        practice.planning = match self.planning {
+            In::Dream | In::None => Planning::Dream,
+            In::Exact => Planning::Exact,
+            In::Replay => Planning::Replay,
+        };
+        practice.generations = if self.planning == In::None { 0 } else { practice.generations };
+        practice.from_real = self.learn_from_real;
         practice.rollouts = self.rollout_shape;
         let ensemble = EnsembleConfig {
             members: self.ensemble.unwrap_or(1) as usize,
@@ -385,6 +439,10 @@ impl TrainWorldModel {
             pretrain_updates: self.pretrain_updates.unwrap_or(if agent.is_some() { 0 } else { pretrain }),
             rounds: self.rounds.map_or(rounds, |n| n as usize),
             episodes: self.episodes.map_or(episodes, |n| n as usize),
+            beginners: match self.beginners {
+                First::All => Beginners::All,
+                First::Experts => Beginners::Experts,
+            },
             aggregate: !self.no_aggregation,
             fit,
             practice,

@@ -98,6 +98,13 @@ const DOUBT: f64 = 0.1;
 const TRUST: f64 = 0.8;
 /// Rewrites without a gain after which the likeliest path is taken to lead nowhere: more than any known valley is deep.
 const PATIENCE: usize = 12;
+/// Where a path turns back to, which now is `here`: to where it was at this graph before, or, after [`PATIENCE`] rewrites without
+/// one, to its last gain.
+fn turn(path: &[(u128, usize, u32)], here: u128, gained_at: usize) -> Option<usize> {
+    let round = path.iter().position(|(before, ..)| *before == here);
+    round.or((path.len() - gained_at >= PATIENCE).then_some(gained_at))
+}
+
 /// States that wait at most; the least promising go first.
 const MAX_QUEUE: usize = 100_000;
 
@@ -225,10 +232,8 @@ impl<'p> Running<'p, '_> {
                 aside.clear();
             }
             let here = env.graph().state_hash();
-            let round = path.iter().position(|(before, ..)| *before == here);
-            let nowhere = (path.len() - gained_at >= PATIENCE).then_some(gained_at);
-            if let Some(at) = round.or(nowhere) {
-                self.tracker.counts.duplicates += usize::from(round.is_some());
+            if let Some(at) = turn(&path, here, gained_at) {
+                self.tracker.counts.duplicates += usize::from(path[at].0 == here);
                 aside.extend(path.drain(at..).map(|(.., rule)| rule));
                 gained_at = gained_at.min(at);
                 env.reset();

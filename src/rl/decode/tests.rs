@@ -40,3 +40,13 @@ fn a_search_leaves_nothing_behind_in_the_agent() {
         assert_eq!(results(&shared, &graph), alone, "{name}");
     }
 }
+
+#[test]
+fn a_path_turns_back_where_it_went_round_and_where_it_leads_nowhere() {
+    let path: Vec<(u128, usize, u32)> = (0..PATIENCE + 3).map(|at| (at as u128, 0, 0)).collect();
+    assert_eq!(turn(&path[..4], 2, 4), Some(2), "it was at graph 2 before");
+    assert_eq!(turn(&path[..4], 99, 4), None);
+    assert_eq!(turn(&path[..PATIENCE + 2], 99, 3), None, "one short of patience");
+    assert_eq!(turn(&path, 99, 3), Some(3), "to the last gain");
+    assert_eq!(turn(&path, 1, 3), Some(1), "further back where it went round");
+}

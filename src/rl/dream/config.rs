@@ -94,6 +94,30 @@ pub enum Teacher {
     Ppo,
     /// An expert that looks ahead in the dream, whose choices it imitates.
     Expert,
+    /// The gradient of what dreams earn, back through M.
+    Gradient,
+}
+
+/// In what C plans, where it is trained by PPO.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Planning {
+    /// In M's dream.
+    Dream,
+    /// In the environment itself: a perfect model.
+    Exact,
+    /// Nowhere: steps that were played are gone through again, as many as rollouts would make.
+    Replay,
+}
+
+/// Who plays first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Beginners {
+    /// Chance, greed, and who leaves greedy paths.
+    All,
+    /// Without chance: who knows what pays.
+    Experts,
 }
 
 /// Rollouts of PPO that go on from real states.
@@ -112,13 +136,17 @@ pub struct RolloutShape {
 pub struct PracticeConfig {
     /// By what.
     pub teacher: Teacher,
-    /// Of PPO; `None` for whole episodes from the start.
+    /// In what, by PPO.
+    pub planning: Planning,
+    /// Whether PPO also learns from the episodes that C plays for real, round by round.
+    pub from_real: bool,
+    /// Of PPO and of the gradient; `None` for whole episodes from the start.
     pub rollouts: Option<RolloutShape>,
     /// Controllers of a generation.
     pub population: usize,
     /// Dreams of each controller in a generation.
     pub dreams: usize,
-    /// Generations of a round; updates or lessons of other teachers.
+    /// Generations of a round; updates or lessons of other teachers. With 0 nothing is planned, and M is not fitted.
     pub generations: usize,
     /// Deviation of the first generation.
     pub sigma: f64,
@@ -132,6 +160,8 @@ impl Default for PracticeConfig {
     fn default() -> PracticeConfig {
         PracticeConfig {
             teacher: Teacher::Cma,
+            planning: Planning::Dream,
+            from_real: false,
             rollouts: None,
             population: 32,
             dreams: 8,

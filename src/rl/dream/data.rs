@@ -16,6 +16,8 @@ pub enum Player {
     Backtracking,
     /// A controller.
     Controller,
+    /// A controller that draws by its probabilities.
+    Policy,
     /// Whatever several models differ about most.
     Curious,
 }

@@ -26,13 +26,17 @@ pub mod plan;
 pub mod ppo;
 pub mod practice;
 pub mod quality;
+pub mod regress;
 pub mod replay;
+pub mod rollouts;
 pub mod sequences;
 pub mod slots;
 pub mod student;
 #[cfg(test)]
 mod tests;
+pub mod through;
 #[cfg(test)]
 mod toy;
 pub mod view;
 pub mod waking;
+pub mod world;

@@ -1,16 +1,15 @@
 //! C as a policy with a gradient: the same form, its scores as logits, with a critic beside it. Adam moves it where evolution
 //! would draw.
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use super::controller::{ControllerShape, Controllers};
-use super::dream::Dream;
 use crate::rl::net::adam::Adam;
 use crate::rl::net::layers::{LOGIT_GAIN, Mlp};
 use crate::rl::net::parameters::Parameters;
 
 /// Logits are scores times this: a controller that takes what earns most at once is to be sure of it.
-const SHARPNESS: f64 = 3.0;
+pub const SHARPNESS: f64 = 3.0;
 /// Deviation of the first parameters of the form, whose two sides would both be without a gradient at 0.
 const FIRST_DEVIATION: f64 = 0.05;
 /// Width of the critic.
@@ -74,11 +73,6 @@ impl Student {
         self.critic.forward(state).squeeze_dim(-1)
     }
 
-    /// [`Student::value`] of where dreams are; 0 where they are over.
-    pub fn value_of(&self, dream: &Dream<'_>) -> Tensor {
-        no_grad(|| self.value(&dream.state()) * &dream.going)
-    }
-
     /// One step of Adam against the gradient of a loss; none if the gradient is not finite.
     pub fn step(&mut self, loss: &Tensor, learning_rate: f64, max_grad_norm: f64) {
         self.adam.zero_grad();
@@ -86,6 +80,20 @@ impl Student {
         if self.adam.clip_grad_norm(max_grad_norm).is_finite() {
             self.adam.step(learning_rate, crate::rl::ppo::ADAM_EPS);
         }
+    }
+
+    /// One step of Adam up the controller's gradient of `[]`, and the length of that before it was clipped; nothing else that led
+    /// there is given a gradient. None if it is not finite.
+    pub fn ascend(&mut self, earned: &Tensor, learning_rate: f64, max_grad_norm: f64) -> f64 {
+        let gradient = Tensor::run_backward(&[earned], &[&self.actor], false, false).remove(0).detach();
+        let norm = gradient.norm().to_kind(Kind::Double).double_value(&[]);
+        self.step(&-(&self.actor * gradient).sum(Kind::Float), learning_rate, max_grad_norm);
+        norm
+    }
+
+    /// Where it is.
+    pub fn device(&self) -> Device {
+        self.actor.device()
     }
 
     /// Steps of Adam so far.

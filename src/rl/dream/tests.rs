@@ -17,10 +17,13 @@ use super::plan::{Plan, Proposals};
 use super::ppo;
 use super::practice::Practice;
 use super::quality;
+use super::regress;
 use super::replay::replayed;
+use super::rollouts::Rollouts;
 use super::sequences::Sequences;
 use super::slots::SLOTS;
 use super::student::Student;
+use super::through::ascend;
 use super::toy::{HORIZON, LENGTH, RULES, play, play_by, random_episode};
 use crate::rl::random::Random;
 
@@ -89,18 +92,39 @@ fn a_controller_trained_in_the_dream_of_a_chain_is_optimal_on_the_chain() {
     for depth in [HORIZON, 3] {
         let mut student = Student::new(shape, &shape.first(false), Device::Cpu, 5);
         for _ in 0..40 {
-            let dream = match depth {
+            let mut dream = match depth {
                 HORIZON => models.dream(&table, &[&start; 64]),
                 _ => replayed(&models, &table, &unseen, 192, &mut random).unwrap(),
             };
             let draws = dream.len();
             let mut chance = Chance { temperature: 0.3, random: &mut random, draws };
-            let update = ppo::update(&mut student, dream, depth, &ppo::config(), &mut chance);
+            let update = ppo::update(&mut student, &mut dream, depth, &ppo::config(), &mut chance);
             assert!(update.steps > 0 && update.value_loss.is_finite());
         }
         let taught = play(&model, &table, &student.controller(), RANK);
         assert!(taught.0 == 10.0 && taught.1 == LENGTH, "PPO, {depth} deep: {taught:?}");
     }
+
+    // By what was played, gone through again, and by the gradient through M.
+    let mut student = Student::new(shape, &shape.first(false), Device::Cpu, 7);
+    for _ in 0..40 {
+        let played = Rollouts::of_episodes(&student, (&model, &table), &unseen, &ppo::config());
+        regress::learn(&mut student, &played, &ppo::config(), &mut random);
+    }
+    let taught = play(&model, &table, &student.controller(), RANK);
+    // It imitates what random walkers did when that turned out well: it arrives, but not always straight on.
+    assert!(taught.0 == 10.0, "replay: {taught:?}");
+    let mut student = Student::new(shape, &shape.first(false), Device::Cpu, 8);
+    let mut earned = Vec::new();
+    for _ in 0..120 {
+        let dream = models.dream(&table, &[&start; 64]);
+        let mut chance = Chance { temperature: 0.3, random: &mut random, draws: 64 };
+        let ascent = ascend(&mut student, dream, HORIZON, &mut chance);
+        assert!(ascent.steps > 0 && ascent.norm.is_finite());
+        earned.push(ascent.mean);
+    }
+    let taught = play(&model, &table, &student.controller(), RANK);
+    assert!(taught.0 == 10.0 && taught.1 == LENGTH, "gradient: {taught:?}, {earned:?}");
 
     // By an expert that looks ahead; and by looking ahead alone.
     let mut student = Student::new(shape, &shape.first(false), Device::Cpu, 6);

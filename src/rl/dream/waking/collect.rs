@@ -7,6 +7,7 @@ use super::play::{Eye, Pick, Playing, Scene, play};
 use crate::rl::dream::data::{Player, Trajectory};
 use crate::rl::dream::dream::Chance;
 use crate::rl::dream::slots::SLOTS;
+use crate::rl::dream::student::SHARPNESS;
 use crate::rl::env::Task;
 use crate::rl::random::Random;
 use tch::{Kind, Tensor, no_grad};
@@ -34,7 +35,8 @@ const ANY: usize = 8;
 const STRAYS: usize = 8;
 
 impl Ground<'_, '_> {
-    fn begin<'a>(ground: &Ground<'_, 'a>, player: Player) -> Playing<'a> {
+    /// An episode at its start.
+    pub(super) fn begin<'a>(ground: &Ground<'_, 'a>, player: Player) -> Playing<'a> {
         Playing::new(ground.task, ground.root, player, ground.horizon, ground.reward_scale)
     }
 }
@@ -131,6 +133,14 @@ pub fn pilot_pick(pilot: &Pilot<'_>, scene: &Scene, sight: Sight) -> Pick {
     }
 }
 
+/// What a pilot draws in a state by the probabilities of its policy.
+fn policy_pick(pilot: &Pilot<'_>, scene: &Scene, random: &mut Random) -> Pick {
+    let scores = pilot.scores(&scene.frame.whole, &scene.frame.rules, &scene.frame.features);
+    let drawn: Vec<f32> = scores.iter().map(|s| s * SHARPNESS as f32 + random.gumbel() as f32).collect();
+    let best = (0..drawn.len()).max_by(|a, b| drawn[*a].total_cmp(&drawn[*b])).expect("stopping has a score");
+    if best + 1 == drawn.len() { Pick::Stop } else { Pick::Slot(best) }
+}
+
 /// What models differ about most, with some noise: the more they differ, the likelier.
 fn curious_pick(pilot: &Pilot<'_>, scene: &Scene, random: &mut Random) -> Pick {
     let taken: Vec<i64> = (0..SLOTS as i64).filter(|&slot| scene.seats[slot as usize].is_some()).collect();
@@ -152,8 +162,8 @@ fn curious_pick(pilot: &Pilot<'_>, scene: &Scene, random: &mut Random) -> Pick {
     best.map_or(Pick::Stop, |at| Pick::Slot(taken[at] as usize))
 }
 
-/// Plays episodes by a controller, or, for [`Player::Curious`], where the mind's models differ; `strays` of the actions are
-/// random (as a share).
+/// Plays episodes by a controller, for [`Player::Policy`] by its probabilities, or, for [`Player::Curious`], where the mind's models
+/// differ; `strays` of the actions are random (as a share).
 pub fn collect_by<'a>(
     eye: &mut Eye,
     ground: &Ground<'_, 'a>,
@@ -172,6 +182,7 @@ pub fn collect_by<'a>(
             let pick = match player {
                 _ if stray => at_random(scene, random),
                 Player::Curious => curious_pick(&pilots[at], scene, random),
+                Player::Policy => policy_pick(&pilots[at], scene, random),
                 _ => pilot_pick(&pilots[at], scene, sight),
             };
             let (action, deed) = scene.act(pick, random);

@@ -19,7 +19,7 @@ use super::shards::{Root, hash_of};
 use super::teach::beginning;
 use crate::graph::splitmix64;
 use crate::rl::dream::cma::SepCma;
-use crate::rl::dream::config::{EnsembleConfig, FitConfig, PracticeConfig};
+use crate::rl::dream::config::{Beginners, EnsembleConfig, FitConfig, PracticeConfig};
 use crate::rl::dream::controller::Controllers;
 use crate::rl::dream::data::{Data, Player, Trajectory};
 use crate::rl::dream::fit::{Fit, rule_table};
@@ -47,6 +47,8 @@ pub struct LearnConfig {
     pub rounds: usize,
     /// Episodes of each player on each graph in a round.
     pub episodes: usize,
+    /// Who plays first.
+    pub beginners: Beginners,
     /// Whether later rounds add what the controller plays; else they go on with the episodes of the first.
     pub aggregate: bool,
     /// How M is fitted.
@@ -147,7 +149,7 @@ fn member_prefix(at: usize) -> String {
 }
 
 /// Makes the random numbers of units differ by what they are for.
-const PURPOSES: [u64; 3] = [0x636f_6c6c, 0x6669_7421, 0x6472_6561];
+const PURPOSES: [u64; 4] = [0x636f_6c6c, 0x6669_7421, 0x6472_6561, 0x7265_616c];
 
 impl<'a> Learner<'a> {
     /// A loop that begins, with a dreamer that knows nothing but its encoder.
@@ -301,7 +303,10 @@ impl<'a> Learner<'a> {
     /// Who plays in this round.
     fn players(&self) -> &'static [Player] {
         match (self.state.round, self.config.aggregate) {
+            (0, _) if self.config.practice.generations == 0 => &[Player::Random],
+            (0, _) if self.config.beginners == Beginners::Experts => &[Player::Greedy, Player::Backtracking],
             (0, _) => &[Player::Random, Player::Greedy, Player::Backtracking],
+            _ if self.config.practice.from_real => &[Player::Policy],
             (_, true) if self.config.ensemble.explores && !self.others.is_empty() => {
                 &[Player::Controller, Player::Curious]
             }
@@ -321,7 +326,7 @@ impl<'a> Learner<'a> {
             let task = self.subjects[root].task.clone();
             let ground = self.ground(&task, root);
             let count = self.config.episodes;
-            let played = if matches!(player, Player::Controller | Player::Curious) {
+            let played = if matches!(player, Player::Controller | Player::Curious | Player::Policy) {
                 let controllers = self.controllers(&self.state.controller);
                 // Only who is curious asks them.
                 let of = if player == Player::Curious { self.others.as_slice() } else { &[] };
@@ -344,7 +349,13 @@ impl<'a> Learner<'a> {
             self.state.shards += 1;
             episodes = Some(played);
         }
-        self.state.phase = if at + 1 < parts { Phase::Collect { at: at + 1 } } else { Phase::Fit { at: 0 } };
+        self.state.phase = if at + 1 < parts {
+            Phase::Collect { at: at + 1 }
+        } else {
+            self.learn_from_real(&mut metrics);
+            self.measure_scales();
+            if self.config.practice.generations > 0 { Phase::Fit { at: 0 } } else { Phase::Evaluate }
+        };
         Unit { metrics, episodes }
     }
 
@@ -365,14 +376,22 @@ impl<'a> Learner<'a> {
         self.state.best_us[root] = self.state.best_us[root].min(best_us);
     }
 
-    fn fit_epoch(&mut self, at: usize) -> Unit {
-        let epochs = self.config.fit.epochs;
-        let seed = self.random(1, at).bits();
-        let (fit_to, judge_by) = self.data.split(HELD_OUT);
-        if at == 0 && self.state.round == 0 {
+    /// The units of what M reads, by the first round's episodes.
+    fn measure_scales(&mut self) {
+        if self.state.round == 0 {
+            let fit_to = self.data.split(HELD_OUT).0;
             let all = Sequences::new(&fit_to, self.model.device());
             self.model.scales.measure(&all, self.config.dreamer.model.normalise_deltas);
             self.others.iter_mut().for_each(|member| member.share_scales(&mut self.model));
+        }
+    }
+
+    fn fit_epoch(&mut self, at: usize) -> Unit {
+        let epochs = self.config.fit.epochs;
+        let seed = self.random(1, at).bits();
+        let (mut fit_to, judge_by) = self.data.split(HELD_OUT);
+        if !self.config.aggregate {
+            fit_to.retain(|t| !matches!(t.player, Player::Controller | Player::Curious | Player::Policy));
         }
         let done = at as f64 / epochs.max(1) as f64;
         let losses = self.fit.epoch(&self.model, &fit_to, &self.rules, &self.config.fit, done, seed);

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod collect;
+pub mod exact;
 pub mod learner;
 pub mod lookahead;
 pub mod members;

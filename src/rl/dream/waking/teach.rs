@@ -2,22 +2,27 @@
 
 use tch::Device;
 
+use super::exact::Exact;
 use super::learner::{LearnConfig, Learner, Phase, Unit};
 use super::lookahead::DEPTH;
 use crate::rl::dream::cma::SepCma;
-use crate::rl::dream::config::{PracticeConfig, Teacher};
+use crate::rl::dream::config::{Planning, PracticeConfig, Teacher};
 use crate::rl::dream::data::Trajectory;
-use crate::rl::dream::dream::Chance;
+use crate::rl::dream::dream::{Chance, Dream};
 use crate::rl::dream::ensemble::Ensemble;
 use crate::rl::dream::frame::Frame;
 use crate::rl::dream::imitate::lesson;
 use crate::rl::dream::model::WorldModel;
 use crate::rl::dream::plan::{Plan, Proposals};
-use crate::rl::dream::ppo;
+use crate::rl::dream::ppo::{self, Update};
 use crate::rl::dream::practice::Practice;
+use crate::rl::dream::regress;
 use crate::rl::dream::replay::replayed;
+use crate::rl::dream::rollouts::Rollouts;
 use crate::rl::dream::student::Student;
+use crate::rl::dream::through::ascend;
 use crate::rl::metrics::Metrics;
+use crate::rl::random::Random;
 
 /// States of a lesson.
 const LESSON: usize = 64;
@@ -56,6 +61,7 @@ impl Learner<'_> {
             Teacher::Cma => self.generation(at),
             Teacher::Ppo => self.update(at),
             Teacher::Expert => self.lesson(at),
+            Teacher::Gradient => self.ascent(at),
         };
         self.state.dream_steps += steps;
         let more = at + 1 < self.config.practice.generations;
@@ -82,15 +88,14 @@ impl Learner<'_> {
         (generation.steps, metrics)
     }
 
-    fn update(&mut self, at: usize) -> (u64, Metrics) {
-        let mut random = self.random(2, at);
+    /// Dreams that rollouts begin with, and how many actions they have.
+    fn rollouts<'m>(&self, models: &Ensemble<'m>, random: &mut Random) -> (Dream<'m>, usize) {
         let config = self.config.practice;
-        let models = ensemble(&self.model, &self.others, self.config.ensemble.penalty);
-        let (dream, depth) = match config.rollouts {
+        match config.rollouts {
             Some(shape) => {
                 let all: Vec<&Trajectory> = self.data.trajectories.iter().collect();
                 let count = config.dreams * shape.rollouts;
-                let dream = replayed(&models, &self.rules, &all, count, &mut random);
+                let dream = replayed(models, &self.rules, &all, count, random);
                 (dream.expect("episodes were played"), shape.depth)
             }
             None => {
@@ -99,20 +104,111 @@ impl Learner<'_> {
                 let all: Vec<&Frame> = starts.iter().copied().cycle().take(count * starts.len()).collect();
                 (models.dream(&self.rules, &all), self.config.dreamer.horizon)
             }
+        }
+    }
+
+    fn update(&mut self, at: usize) -> (u64, Metrics) {
+        let mut random = self.random(2, at);
+        let temperature = self.config.practice.temperature;
+        let update = match self.config.practice.planning {
+            Planning::Dream => {
+                let models = ensemble(&self.model, &self.others, self.config.ensemble.penalty);
+                let (mut dream, depth) = self.rollouts(&models, &mut random);
+                let draws = dream.len();
+                let mut chance = Chance { temperature, random: &mut random, draws };
+                ppo::update(&mut self.student, &mut dream, depth, &ppo::config(), &mut chance)
+            }
+            Planning::Exact => self.exact_update(&mut random),
+            Planning::Replay => self.replay_update(&mut random),
         };
-        let draws = dream.len();
-        let mut chance = Chance { temperature: config.temperature, random: &mut random, draws };
-        let update = ppo::update(&mut self.student, dream, depth, &ppo::config(), &mut chance);
+        (update.steps, self.noted(&update))
+    }
+
+    /// Rollouts of the same shape, for real.
+    fn exact_update(&mut self, random: &mut Random) -> Update {
+        let config = self.config.practice;
+        let tasks: Vec<_> = self.subjects.iter().map(|s| s.task.clone()).collect();
+        let grounds: Vec<_> = tasks.iter().enumerate().map(|(root, task)| self.ground(task, root)).collect();
+        self.eye.forget(&tasks[0]);
+        let (eye, mind) = (&mut self.eye, (&self.model, &self.rules));
+        let (mut world, depth) = match config.rollouts {
+            Some(shape) => {
+                let all: Vec<&Trajectory> = self.data.trajectories.iter().collect();
+                let count = config.dreams * shape.rollouts;
+                let world = Exact::replayed(eye, mind, &grounds, (&all, count), random);
+                (world.expect("episodes were played"), shape.depth)
+            }
+            None => {
+                let each = config.dreams * config.population;
+                (Exact::begin(eye, mind, &grounds, each), self.config.dreamer.horizon)
+            }
+        };
+        let mut chance = Chance { temperature: config.temperature, random, draws: 1 };
+        ppo::update(&mut self.student, &mut world, depth, &ppo::config(), &mut chance)
+    }
+
+    /// As many steps as rollouts would make, of episodes that were played.
+    fn replay_update(&mut self, random: &mut Random) -> Update {
+        let config = self.config.practice;
+        let steps = match config.rollouts {
+            Some(shape) => config.dreams * shape.rollouts * shape.depth,
+            None => config.dreams * config.population * self.config.dreamer.horizon,
+        };
+        let played: Vec<&Trajectory> = self.data.trajectories.iter().filter(|t| !t.is_empty()).collect();
+        let (mut drawn, mut count) = (Vec::new(), 0);
+        while count < steps && !played.is_empty() {
+            let episode = played[random.below(played.len())];
+            count += episode.len();
+            drawn.push(episode);
+        }
+        let (settings, mind) = (ppo::config(), (&self.model, &self.rules));
+        let rollouts = Rollouts::of_episodes(&self.student, mind, &drawn, &settings);
+        regress::learn(&mut self.student, &rollouts, &settings, random)
+    }
+
+    /// What is told of an update; C becomes the student.
+    fn noted(&mut self, update: &Update) -> Metrics {
         self.state.controller = self.student.controller();
         self.state.student_steps = self.student.steps();
-        let metrics = Metrics::from([
+        Metrics::from([
             ("dream/return_mean", update.mean / self.config.dreamer.reward_scale),
             ("practice/policy_loss", update.policy_loss),
             ("practice/value_loss", update.value_loss),
             ("practice/entropy", update.entropy),
             ("practice/approx_kl", update.approx_kl),
+        ])
+    }
+
+    /// PPO from the episodes that C has just played, where that is asked for.
+    pub(super) fn learn_from_real(&mut self, metrics: &mut Metrics) {
+        if !self.config.practice.from_real || self.state.round == 0 {
+            return;
+        }
+        let own = self.config.episodes * self.subjects.len();
+        let played: Vec<&Trajectory> = self.data.trajectories.iter().rev().take(own).collect();
+        let (settings, mind) = (ppo::config(), (&self.model, &self.rules));
+        let rollouts = Rollouts::of_episodes(&self.student, mind, &played, &settings);
+        let mut random = self.random(3, 0);
+        let update = ppo::learn(&mut self.student, &rollouts, &settings, &mut random);
+        let noted = self.noted(&update);
+        metrics.extend(noted.into_iter().filter(|(key, _)| key.starts_with("practice/")));
+    }
+
+    /// A step up the gradient through M.
+    fn ascent(&mut self, at: usize) -> (u64, Metrics) {
+        let mut random = self.random(2, at);
+        let models = Ensemble::from(&self.model);
+        let (dream, depth) = self.rollouts(&models, &mut random);
+        let draws = dream.len();
+        let mut chance = Chance { temperature: self.config.practice.temperature, random: &mut random, draws };
+        let ascent = ascend(&mut self.student, dream, depth, &mut chance);
+        self.state.controller = self.student.controller();
+        self.state.student_steps = self.student.steps();
+        let metrics = Metrics::from([
+            ("dream/return_mean", ascent.mean / self.config.dreamer.reward_scale),
+            ("practice/gradient", ascent.norm),
         ]);
-        (update.steps, metrics)
+        (ascent.steps, metrics)
     }
 
     fn lesson(&mut self, at: usize) -> (u64, Metrics) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use super::agent::{Dreamer, DreamerConfig};
+use super::exact::Exact;
 use super::learner::{LearnConfig, Learner};
 use super::lookahead::Way;
 use super::play::Eye;
@@ -12,12 +13,17 @@ use super::run::{DreamRun, DreamRunConfig, shard};
 use super::search::DreamSearch;
 use super::shards::{self, ShardError};
 use crate::cost::{DeviceProfile, Roofline};
-use crate::rl::dream::config::{EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Teacher};
+use crate::rl::dream::config::{
+    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, RolloutShape, Teacher,
+};
+use crate::rl::dream::data::{Player, Trajectory};
+use crate::rl::dream::dream::{Chance, STOP};
 use crate::rl::dream::fit::rule_table;
 use crate::rl::dream::frame::{Deed, WHOLE};
 use crate::rl::dream::practice::Practice;
 use crate::rl::dream::quality::effective_rank;
 use crate::rl::dream::tests::numbers;
+use crate::rl::dream::world::World;
 use crate::rl::env::Task;
 use crate::rl::env::tests::{model as graph, rules};
 use crate::rl::net::encoder::EncoderConfig;
@@ -35,6 +41,7 @@ fn config(seed: u64) -> LearnConfig {
         pretrain_updates: 0,
         rounds: 2,
         episodes: 6,
+        beginners: Beginners::All,
         aggregate: true,
         fit: FitConfig { epochs: 3, batch: 4, ..FitConfig::default() },
         practice: PracticeConfig { population: 6, dreams: 2, generations: 3, ..PracticeConfig::default() },
@@ -89,6 +96,76 @@ fn an_ensemble_and_ppo_go_on_as_if_they_had_not_stopped() {
 fn lessons_go_on_as_if_they_had_not_stopped() {
     let practice = PracticeConfig { teacher: Teacher::Expert, ..config(3).practice };
     stopped_at(LearnConfig { practice, rounds: 1, ..config(3) }, &[10]);
+}
+
+#[test]
+fn learning_from_real_episodes_goes_on_as_if_it_had_not_stopped() {
+    for planning in [Planning::Exact, Planning::Replay] {
+        let rollouts = Some(RolloutShape { rollouts: 2, depth: 2 });
+        let ppo = PracticeConfig { teacher: Teacher::Ppo, planning, from_real: true, rollouts, ..config(3).practice };
+        // In the second round: before C's own episodes, and while it plans.
+        stopped_at(LearnConfig { practice: PracticeConfig { generations: 2, ..ppo }, ..config(3) }, &[12, 17]);
+    }
+    let gradient = PracticeConfig { teacher: Teacher::Gradient, ..config(3).practice };
+    stopped_at(LearnConfig { practice: gradient, rounds: 1, ..config(3) }, &[10]);
+}
+
+#[test]
+fn without_planning_no_model_is_fitted() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let practice = PracticeConfig { teacher: Teacher::Ppo, from_real: true, generations: 0, ..config(3).practice };
+    let mut learner = learner(LearnConfig { practice, ..config(3) }, &["nasrnn_4"], &model);
+    let (before, begun_with) = (learner.model().parameters.all(), learner.state().controller.clone());
+    let before: Vec<f32> = before.iter().flat_map(|(_, t)| numbers(t)).collect();
+    while !learner.is_done() {
+        learner.advance();
+    }
+    let after: Vec<f32> = learner.model().parameters.all().iter().flat_map(|(_, t)| numbers(t)).collect();
+    assert!(before == after && learner.state().dream_steps == 0);
+    assert_ne!(learner.state().controller, begun_with);
+    let players: Vec<Player> = learner.data().trajectories.iter().map(|t| t.player).collect();
+    assert_eq!(players, [[Player::Random; 6], [Player::Policy; 6]].concat());
+}
+
+#[test]
+fn the_environment_as_a_world_earns_what_episodes_earn() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let mut learner = learner(config(4), &["nasrnn_4"], &model);
+    for _ in 0..4 {
+        learner.advance();
+    }
+    let task = learner.subjects[0].task.clone();
+    let grounds = [learner.ground(&task, 0)];
+    let played: Vec<&Trajectory> = learner.data.trajectories.iter().collect();
+    let mut random = Random::new(1);
+    let (mind, eye) = ((&learner.model, &learner.rules), &mut learner.eye);
+    let mut world = Exact::replayed(eye, mind, &grounds, (&played, 5), &mut random).unwrap();
+    let stop = Tensor::full([5], STOP, (tch::Kind::Int64, Device::Cpu));
+    let (state, present) = (world.state(), world.present());
+    assert_eq!(state.size(), [5, WHOLE as i64 + 24]);
+    assert!(
+        numbers(&present.any_dim(1, false)).iter().all(|any| *any == 1.0),
+        "something can be done before an action"
+    );
+    let mut chance = Chance { temperature: 1.0, random: &mut random, draws: 1 };
+    assert_eq!(numbers(&world.step(&stop, &mut chance)), [0.0; 5], "to stop earns nothing");
+    assert_eq!(numbers(&world.going()), [0.0; 5]);
+
+    // Beginning like episodes that were played: the same first rewards.
+    let first = |t: &&&Trajectory| matches!(t.deeds[0], Deed::Apply { slot: Some(_), .. });
+    let like: Vec<&&Trajectory> = played.iter().filter(first).collect();
+    let slots: Vec<i64> = like.iter().map(|t| slot_of(&t.deeds[0])).collect();
+    let mut world = Exact::begin(&mut learner.eye, mind, &grounds, like.len());
+    let got = numbers(&world.step(&Tensor::from_slice(&slots), &mut chance));
+    assert!(like.len() > 4 && got.iter().any(|reward| *reward > 0.0));
+    assert!(got.iter().zip(&like).all(|(got, t)| (got - t.rewards[0]).abs() < 1e-4), "{got:?}");
+}
+
+fn slot_of(deed: &Deed) -> i64 {
+    match deed {
+        Deed::Apply { slot: Some(slot), .. } => *slot as i64,
+        Deed::Apply { slot: None, .. } | Deed::Stop => STOP,
+    }
 }
 
 fn stopped_at(config: LearnConfig, stops: &[usize]) {
