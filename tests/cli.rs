@@ -179,6 +179,76 @@ fn latency_is_learned_and_what_was_measured_is_told() {
 }
 
 #[test]
+fn what_was_learned_is_kept_and_corrects_costs_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = write_small_model(dir.path());
+    let run = |args: &[&str]| graphopt(dir.path(), args);
+    let learn = ["optimise", model, "--dry-run", "--device", "cpu", "--search", "greedy", "--learn-latency", "3"];
+    run(&[&learn[..], &["--latency-out", "law.json"]].concat()).ok();
+    let law: serde_json::Value = serde_json::from_slice(&fs::read(dir.path().join("law.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&law["format"], &law["version"], &law["model"]),
+        (&"graphopt-latency".into(), &1.into(), &model.into())
+    );
+    assert_eq!(law["measurements"].as_array().unwrap().len(), 3);
+
+    let use_it = ["optimise", model, "--dry-run", "--no-measure", "--device", "cpu", "--json", "--latency", "law.json"];
+    let corrected = run(&use_it).ok();
+    assert_eq!(corrected.json()["cost_model"], "roofline (cpu), corrected by measurements");
+    assert!(!corrected.stderr.contains("warning"), "{}", corrected.stderr);
+    let time = |ran: &Ran| ran.json()["cost_before"]["time_us"].as_f64().unwrap();
+    let plain = run(&use_it[..use_it.len() - 2]).ok();
+    assert!((time(&corrected) - time(&plain)).abs() > 1e-9, "costs are corrected");
+    let evaluate = ["evaluate", model, "--budget", "3", "--seeds", "1", "--latency", "law.json", "--json"];
+    let start_us = run(&evaluate).ok().json()["runs"][0]["start_us"].as_f64().unwrap();
+    assert!((start_us - time(&corrected)).abs() < 1e-6, "{start_us} {}", time(&corrected));
+
+    let other = run(&["evaluate", "lora_mlp", "--budget", "1", "--seeds", "1", "--latency", "law.json"]);
+    assert!(other.stderr.contains(&format!("law.json: it was learned on {model}")), "{}", other.stderr);
+    let elsewhere = fs::read_to_string(dir.path().join("law.json")).unwrap().replace("\"threads\":", "\"threads\":7");
+    fs::write(dir.path().join("elsewhere.json"), elsewhere).unwrap();
+    let mut args = use_it;
+    args[8] = "elsewhere.json";
+    assert!(run(&args).ok().stderr.contains("elsewhere.json: it was measured on"));
+    args[6] = "--cost=measured";
+    let refused = run(&args);
+    assert!(refused.code == 2 && refused.stderr.contains("elsewhere.json: costs: it corrects"), "{}", refused.stderr);
+    for (name, text, says) in [
+        ("empty.json", "", "this is no file of learned latency"),
+        ("other.json", r#"{"format": "graphopt-run", "version": 1}"#, "format: expected graphopt-latency"),
+        ("cut.json", r#"{"format": "graphopt-latency", "version": 1}"#, "missing field"),
+    ] {
+        fs::write(dir.path().join(name), text).unwrap();
+        for command in
+            [&["optimise", model, "--dry-run"][..], &["evaluate", model], &["train-agent", model, "--out", "x"]]
+        {
+            let ran = run(&[command, &["--latency", name, "--device", "cpu"]].concat());
+            assert!(ran.code == 2 && ran.stderr.contains(name) && ran.stderr.contains(says), "{}", ran.stderr);
+            assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+        }
+    }
+    let onto_itself = run(&[&learn[..], &["--latency-out", model]].concat());
+    assert!(
+        onto_itself.code == 2 && onto_itself.stderr.contains("the model is in this file"),
+        "{}",
+        onto_itself.stderr
+    );
+    let nothing_learned = run(&["optimise", model, "--dry-run", "--latency-out", "law.json"]);
+    assert!(nothing_learned.code == 2 && nothing_learned.stderr.contains("--learn-latency"));
+
+    let train = |law: &[&str]| {
+        let args =
+            ["train-agent", model, "--out", "run", "--preset", "debug", "--total-timesteps", "128", "--device", "cpu"];
+        run(&[&args[..], law].concat())
+    };
+    train(&["--latency", "law.json"]).ok();
+    let config = fs::read_to_string(dir.path().join("run/config.json")).unwrap();
+    assert!(config.contains("\"latency\": \""), "{config}");
+    let other = train(&[]);
+    assert!(other.code == 2 && other.stderr.contains("latency: there"), "{}", other.stderr);
+}
+
+#[test]
 fn graphs_that_differ_are_told_apart_with_exit_code_1() {
     let dir = tempfile::tempdir().unwrap();
     let model = write_small_model(dir.path());

@@ -11,10 +11,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::args::{DeviceArgs, DimArgs, ReachArg, RuleArgs};
+use super::latency::LatencyArgs;
 use super::{Answer, agents, args, interrupt, terminal, units};
-use crate::cost::{DeviceProfile, Roofline};
-use crate::graph::Graph;
-use crate::rewrite::{RuleSet, clean_up};
+use crate::cost::{CostModel, DeviceProfile, Roofline};
+use crate::rewrite::clean_up;
 use crate::rl::agent::AgentConfig;
 use crate::rl::decode::{BEAM_WIDTH, Decoding, PPO_PORTFOLIO, PolicySearch};
 use crate::rl::dream::waking::lookahead::Way;
@@ -65,6 +65,8 @@ pub struct Evaluate {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
+    latency: LatencyArgs,
+    #[command(flatten)]
     dims: DimArgs,
     #[command(flatten)]
     rules: RuleArgs,
@@ -111,6 +113,10 @@ impl Evaluate {
             true => zoo::ENTRIES.iter().map(|entry| PathBuf::from(entry.name)).collect(),
             false => self.models.clone(),
         };
+        let estimate = Roofline::new(DeviceProfile::cpu());
+        let lesson = self.latency.load(&estimate)?;
+        let corrected = lesson.as_ref().map(|lesson| lesson.correct(&estimate));
+        let costs: &dyn CostModel = corrected.as_ref().map_or(&estimate, |corrected| corrected);
         interrupt::install_saying("stopping: what was run is shown (Ctrl-C again ends at once)");
         let bar = terminal::bar((models.len() * methods.len()) as u64);
         let mut rows = Vec::new();
@@ -118,9 +124,16 @@ impl Evaluate {
             let mut graph = args::graph(path, &self.dims)?;
             clean_up(&mut graph);
             graph.commit();
+            if let Some(lesson) = &lesson {
+                lesson.check(&path.display().to_string(), &estimate, &graph)?;
+            }
             for method in &methods {
                 bar.set_message(format!("{}: {}", path.display(), method.search.name()));
-                rows.push(run(&path.display().to_string(), &graph, &rules, &budget, method));
+                rows.push(run(
+                    &path.display().to_string(),
+                    &Problem { graph: &graph, rules: &rules, model: costs, budget: &budget },
+                    method,
+                ));
                 bar.inc(1);
                 if interrupt::asked() {
                     break 'models;
@@ -181,11 +194,9 @@ impl Evaluate {
     }
 }
 
-fn run(model: &str, graph: &Graph, rules: &Arc<RuleSet>, budget: &Budget, method: &Method) -> Row {
-    let costs = Roofline::new(DeviceProfile::cpu());
-    let problem = Problem { graph, rules, model: &costs, budget };
-    let start_us = crate::cost::graph_cost(&costs, graph).time_us;
-    let (_, report) = method.search.run(&problem, &mut |_| !interrupt::asked());
+fn run(model: &str, problem: &Problem<'_>, method: &Method) -> Row {
+    let start_us = crate::cost::graph_cost(problem.model, problem.graph).time_us;
+    let (_, report) = method.search.run(problem, &mut |_| !interrupt::asked());
     Row {
         model: model.to_owned(),
         method: report.method,

@@ -13,6 +13,7 @@ mod fault;
 mod generate;
 mod inspect;
 mod interrupt;
+mod latency;
 mod models;
 mod optimise;
 mod page;

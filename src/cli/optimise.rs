@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 
 use super::agents::{self, OnOneThread};
 use super::args::{DeviceArgs, DimArgs, ReachArg, RuleArgs};
+use super::latency::{self, LatencyArgs};
 use super::{Answer, args, interrupt, report, terminal, units};
 use crate::cost::{self, CostModel, DeviceProfile, Measured, Roofline};
 use crate::formats::{self, Imported, model::Format};
@@ -19,7 +20,9 @@ use crate::rl::dream::plan::Proposals;
 use crate::rl::dream::waking::lookahead::Way;
 use crate::rl::dream::waking::search::DreamSearch;
 use crate::rl::latency::active::Learned;
+use crate::rl::latency::law::Source;
 use crate::rl::latency::search::LearnedLatency;
+use crate::runtime;
 use crate::search::{
     Backtracking, Budget, Event, Greedy, OptimiseError, Outcome, Portfolio, Progress, Relay, Search, Settings,
     StopReason,
@@ -74,9 +77,14 @@ pub struct Optimise {
         long,
         value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=10_000),
-        conflicts_with_all = ["no_measure", "stop_after"]
+        conflicts_with_all = ["no_measure", "stop_after", "file"]
     )]
     learn_latency: Option<u32>,
+    /// Writes what was learned to this file, for --latency.
+    #[arg(long, value_name = "FILE", requires = "learn_latency")]
+    latency_out: Option<PathBuf>,
+    #[command(flatten)]
+    latency: LatencyArgs,
     /// Takes the search's result as it is, without timing it against the original.
     #[arg(long)]
     no_measure: bool,
@@ -151,6 +159,10 @@ impl Optimise {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
         let output = self.output_path()?;
+        if let Some(path) = &self.latency_out {
+            let others: Vec<&Path> = output.as_deref().into_iter().chain([self.model.as_path()]).collect();
+            latency::check_output(path, &others)?;
+        }
         let rules = Arc::new(self.rules.compile()?);
         let imported = args::open(&self.model, &self.dims)?;
         if let Some(output) = &output {
@@ -160,7 +172,13 @@ impl Optimise {
         tell_opaque(&imported);
         let device = self.device.resolve()?;
         let costs = Costs::of(self.cost, device)?;
-        let model = costs.model();
+        let lesson = self.latency.load(costs.model())?;
+        if let Some(lesson) = &lesson {
+            lesson.tell_of_device(device);
+            lesson.check(&self.model.display().to_string(), costs.model(), &imported.graph)?;
+        }
+        let corrected = lesson.as_ref().map(|lesson| lesson.correct(costs.model()));
+        let model: &dyn CostModel = corrected.as_ref().map_or(costs.model(), |corrected| corrected);
         let backtracking = Backtracking { alpha: self.alpha, ..Backtracking::default() };
         let search: Box<dyn Search> = match self.search {
             Method::Portfolio => Box::new(Portfolio { backtracking }),
@@ -230,6 +248,11 @@ impl Optimise {
                 None
             }
         });
+        if let Some(path) = &self.latency_out {
+            let (model, costs) = (self.model.display().to_string(), model.name());
+            let (device, threads) = (runtime::device_name(device), runtime::threads());
+            latency::write(path, learned.as_ref(), Source { model, device, threads, costs })?;
+        }
         self.show(&outcome, model.name(), output.as_deref(), learned.as_ref())?;
         Ok(Answer::Done)
     }

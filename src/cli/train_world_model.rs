@@ -8,8 +8,9 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::args::{DeviceArgs, DimArgs, RuleArgs};
+use super::latency::LatencyArgs;
 use super::{Answer, args, interrupt, terminal, units};
-use crate::cost::{DeviceProfile, Roofline};
+use crate::cost::{CostModel, DeviceProfile, Roofline};
 use crate::rl::agent::Agent;
 use crate::rl::dream::config::{
     Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, RolloutShape, Teacher,
@@ -123,6 +124,8 @@ pub struct TrainWorldModel {
     #[arg(long)]
     cold_start: bool,
     #[command(flatten)]
+    latency: LatencyArgs,
+    #[command(flatten)]
     dims: DimArgs,
     #[command(flatten)]
     rules: RuleArgs,
@@ -228,8 +231,14 @@ impl TrainWorldModel {
         let config = self.config(agent.as_ref());
         let mut dreamer = Dreamer::new(config.dreamer, device, config.seed).map_err(anyhow::Error::msg)?;
         let rules = Arc::new(self.rules.compile()?);
-        let model = Roofline::new(DeviceProfile::cpu());
-        let subjects = self.subjects(&rules, &model)?;
+        let estimate = Roofline::new(DeviceProfile::cpu());
+        let lesson = self.latency.load(&estimate)?;
+        let corrected = lesson.as_ref().map(|lesson| lesson.correct(&estimate));
+        let model: &dyn CostModel = corrected.as_ref().map_or(&estimate, |corrected| corrected);
+        let subjects = self.subjects(&rules, model)?;
+        if let Some(lesson) = &lesson {
+            lesson.check_all(&subjects, &estimate)?;
+        }
         let run_config = DreamRunConfig {
             format: FORMAT.to_owned(),
             version: 1,
@@ -238,6 +247,7 @@ impl TrainWorldModel {
             device: runtime::device_name(device),
             models: subjects.iter().map(|s| s.name.clone()).collect(),
             encoder_from: self.encoder_from.as_ref().map(|path| path.display().to_string()),
+            latency: lesson.as_ref().map(|lesson| lesson.digest.clone()),
             learn: config,
         };
         let goes_on = DreamRun::is_there(&self.out);
@@ -271,7 +281,7 @@ impl TrainWorldModel {
     fn subjects<'a>(
         &self,
         rules: &Arc<crate::rewrite::RuleSet>,
-        model: &'a Roofline,
+        model: &'a dyn CostModel,
     ) -> anyhow::Result<Vec<Subject<'a>>> {
         let models: Vec<PathBuf> = match self.models.is_empty() {
             true => zoo::ENTRIES.iter().map(|entry| PathBuf::from(entry.name)).collect(),

@@ -22,20 +22,25 @@ pub(super) struct Key(String);
 
 impl Key {
     pub fn of(op: &Op, inputs: &[Option<&TensorType>]) -> Key {
-        let mut text = op.label();
-        if let Op::Apply(_, attrs) = op {
-            for (name, value) in attrs.iter() {
-                let _ = write!(text, " {name}={value:?}");
-            }
-        }
-        for ty in inputs {
-            let _ = match ty {
-                Some(ty) => write!(text, " {ty}"),
-                None => write!(text, " -"),
-            };
-        }
-        Key(text)
+        Key(application_name(op, inputs))
     }
+}
+
+/// An application by name: operator, attributes, and types of its operands. The same in every build of the program.
+pub fn application_name(op: &Op, inputs: &[Option<&TensorType>]) -> String {
+    let mut text = op.label();
+    if let Op::Apply(_, attrs) = op {
+        for (name, value) in attrs.iter() {
+            let _ = write!(text, " {name}={value:?}");
+        }
+    }
+    for ty in inputs {
+        let _ = match ty {
+            Some(ty) => write!(text, " {ty}"),
+            None => write!(text, " -"),
+        };
+    }
+    text
 }
 
 #[derive(Serialize, Deserialize)]

@@ -7,7 +7,7 @@ mod roofline;
 use crate::graph::{Facts, Graph, Node, NodeId, Op, TensorType};
 use crate::rewrite::Patch;
 
-pub use cache::{cache_folder, read_costs};
+pub use cache::{application_name, cache_folder, read_costs};
 pub use measured::Measured;
 pub use roofline::{DeviceProfile, Roofline};
 

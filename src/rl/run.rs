@@ -36,6 +36,9 @@ pub struct RunConfig {
     pub draw: DrawConfig,
     /// Digest of the file of the agent that training begins with, if it does not begin with nothing.
     pub init: Option<String>,
+    /// Digest of the file of learned latency that corrects the costs, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<String>,
     /// The settings.
     pub train: TrainConfig,
 }

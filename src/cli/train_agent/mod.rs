@@ -13,8 +13,9 @@ use serde_json::json;
 use self::settings::SettingsArgs;
 use self::subjects::SubjectArgs;
 use super::args::{DeviceArgs, RuleArgs};
+use super::latency::LatencyArgs;
 use super::{Answer, args, interrupt, terminal, units};
-use crate::cost::{DeviceProfile, Roofline};
+use crate::cost::{CostModel, DeviceProfile, Roofline};
 use crate::rl::agent::Agent;
 use crate::rl::env::Objective;
 use crate::rl::latency::Latency;
@@ -50,6 +51,8 @@ pub struct TrainAgent {
     #[command(flatten)]
     settings: SettingsArgs,
     #[command(flatten)]
+    latency: LatencyArgs,
+    #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
     device: DeviceArgs,
@@ -66,8 +69,14 @@ impl TrainAgent {
         let config = self.settings.config(init.as_ref().map(|(agent, _)| agent.config.encoder));
         config.agent.check().map_err(anyhow::Error::msg)?;
         let rules = Arc::new(self.rules.compile()?);
-        let model = Roofline::new(DeviceProfile::cpu());
-        let (subjects, draw) = self.subjects.prepare(&rules, &model)?;
+        let estimate = Roofline::new(DeviceProfile::cpu());
+        let lesson = self.latency.load(&estimate)?;
+        let corrected = lesson.as_ref().map(|lesson| lesson.correct(&estimate));
+        let model: &dyn CostModel = corrected.as_ref().map_or(&estimate, |corrected| corrected);
+        let (subjects, draw) = self.subjects.prepare(&rules, model)?;
+        if let Some(lesson) = &lesson {
+            lesson.check_all(&subjects, &estimate)?;
+        }
         let run_config = RunConfig {
             format: FORMAT.to_owned(),
             version: 1,
@@ -77,6 +86,7 @@ impl TrainAgent {
             models: subjects.iter().map(|s| s.name.clone()).collect(),
             draw,
             init: self.init.as_deref().map(args::digest).transpose()?,
+            latency: lesson.as_ref().map(|lesson| lesson.digest.clone()),
             train: config.clone(),
         };
         let latency = match config.reward.objective {

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::cli::args::{self, DimArgs};
 use crate::cli::terminal;
-use crate::cost::Roofline;
+use crate::cost::CostModel;
 use crate::rewrite::{Rule, RuleSet};
 use crate::rl::env::Task;
 use crate::rl::run::DrawConfig;
@@ -82,7 +82,7 @@ impl SubjectArgs {
     pub fn prepare<'a>(
         &self,
         rules: &Arc<RuleSet>,
-        model: &'a Roofline,
+        model: &'a dyn CostModel,
     ) -> anyhow::Result<(Vec<Subject<'a>>, DrawConfig)> {
         let models = self.models();
         let bar = terminal::bar(models.len() as u64 + u64::from(self.draw));
@@ -124,7 +124,7 @@ impl SubjectArgs {
 fn draws(
     config: &DrawConfig,
     rules: &Arc<RuleSet>,
-    model: &Roofline,
+    model: &dyn CostModel,
     found: &dyn Fn(),
 ) -> anyhow::Result<Vec<(u64, Drawn)>> {
     let mut kept = Vec::new();

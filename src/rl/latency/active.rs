@@ -19,8 +19,9 @@ use crate::graph::{Graph, splitmix64};
 use crate::rl::random::Random;
 use crate::search::{Budget, Counts, Greedy, Problem, Progress, Search, StopReason, Stopwatch, Watcher};
 
-use super::encoding::{Encoding, Scale};
+use super::encoding::{Encoding, Names, Scale, add_names};
 use super::ensemble::{Ensemble, MEMBERS, Prediction, Sample};
+use super::law::{Law, Source};
 use super::pool::{Found, cheapest};
 use super::turns::{Clock, Reading};
 
@@ -61,6 +62,8 @@ pub struct Measured {
     pub prediction: Prediction,
     /// What it measured; `None` if it does not run.
     pub reading: Option<Reading>,
+    /// The run that it was measured in.
+    pub run: usize,
 }
 
 impl Measured {
@@ -84,6 +87,7 @@ pub struct Learned {
     plan: Plan,
     scale: Scale,
     original: Encoding,
+    names: Names,
 }
 
 impl Learned {
@@ -113,18 +117,25 @@ impl Learned {
     }
 
     fn fit(&self, measured: &[Measured]) -> Ensemble {
-        fit(self.scale, &self.original, measured, self.plan.seed)
+        Ensemble::fit(self.scale, &self.original, &samples(measured), self.plan.seed)
+    }
+
+    /// All that was learned, to be kept; `None` if nothing was. The names are those of a model, of what it was measured on, and
+    /// of its costs.
+    pub fn law(&self, source: Source) -> Option<Law> {
+        let samples = samples(&self.measured);
+        let (scale, original, names) = (self.scale, self.original.clone(), self.names.clone());
+        (!samples.is_empty()).then_some(Law { source, seed: self.plan.seed, scale, original, samples, names })
     }
 }
 
-/// What measurements teach.
-fn fit(scale: Scale, original: &Encoding, measured: &[Measured], seed: u64) -> Ensemble {
+/// What the ensemble learns from.
+fn samples(measured: &[Measured]) -> Vec<Sample> {
     let sample = |m: &Measured| {
         let Reading { ratio, error } = m.reading?;
-        Some(Sample { encoding: m.encoding.clone(), ratio, error })
+        Some(Sample { encoding: m.encoding.clone(), ratio, error, run: m.run })
     };
-    let samples: Vec<Sample> = measured.iter().filter_map(sample).collect();
-    Ensemble::fit(scale, original, &samples, seed)
+    measured.iter().filter_map(sample).collect()
 }
 
 /// Graphs that are measured between two fits.
@@ -156,6 +167,7 @@ pub fn learn(
         original,
         pool: Vec::new(),
         measured: Vec::new(),
+        runs: 0,
         asked: 0,
         random: Random::new(splitmix64(plan.seed, 1)),
         counts: Counts::default(),
@@ -165,7 +177,10 @@ pub fn learn(
     let stop_reason = learner.run(search, clock, watcher);
     let left = learner.pool.drain(..).map(|entry| entry.found).collect();
     let Learner { measured, counts, original, .. } = learner;
-    Learned { measured, left, counts, stop_reason, plan: *plan, scale, original }
+    let mut names = Names::new();
+    let graphs = [problem.graph].into_iter().chain(measured.iter().map(|m| &m.found.graph));
+    graphs.for_each(|graph| add_names(problem.model, graph, &mut names));
+    Learned { measured, left, counts, stop_reason, plan: *plan, scale, original, names }
 }
 
 /// A graph that may be measured.
@@ -184,6 +199,8 @@ struct Learner<'a> {
     known: FxHashSet<u64>,
     pool: Vec<Entry>,
     measured: Vec<Measured>,
+    /// Times that something was measured.
+    runs: usize,
     /// The member that was asked last.
     asked: usize,
     random: Random,
@@ -207,10 +224,12 @@ impl Learner<'_> {
             }
             let graphs: Vec<&Graph> = picked.iter().map(|entry| &entry.found.graph).collect();
             let readings = clock(&graphs);
+            self.runs += 1;
             for (Entry { from, found, encoding }, reading) in picked.into_iter().zip(readings) {
                 let prediction = ensemble.predict(&encoding);
                 let estimate = cost::graph_cost(self.problem.model, &found.graph).time_us / self.scale.time_us;
-                self.measured.push(Measured { from, found, encoding, estimate, prediction, reading });
+                let run = self.runs;
+                self.measured.push(Measured { from, found, encoding, estimate, prediction, reading, run });
             }
             if !self.goes_on(0, watcher) {
                 break;
@@ -221,7 +240,8 @@ impl Learner<'_> {
 
     fn fit(&self) -> Ensemble {
         let teaches = self.plan.choosing != Choosing::Estimate;
-        fit(self.scale, &self.original, if teaches { &self.measured } else { &[] }, self.plan.seed)
+        let samples = samples(if teaches { &self.measured } else { &[] });
+        Ensemble::fit(self.scale, &self.original, &samples, self.plan.seed)
     }
 
     /// Lets searches add to the pool.
@@ -406,7 +426,7 @@ mod tests {
                 let first = learned.measured.iter().position(there).map_or(MOST + 1, |at| at + 1);
                 (first, learned.fastest(MOST)[0].1.ratio() - optimum)
             };
-            (0..2).map(needed).fold((0, 0.0), |sum, one| (sum.0 + one.0, f64::max(sum.1, one.1)))
+            (1..3).map(needed).fold((0, 0.0), |sum, one| (sum.0 + one.0, f64::max(sum.1, one.1)))
         };
         let learned = needed(Choosing::Disagreement);
         let (random, estimate) = (needed(Choosing::Random), needed(Choosing::Estimate));

@@ -12,10 +12,15 @@
 //!
 //! The first four belong to a node by itself: what is learned of them corrects a cost model. Edges tell what runs next to
 //! what, on which fusion and layout depend.
+//!
+//! A number goes by a digest of its name, such as `time Conv` or `edge Conv Relu`, which is the same in every run and every
+//! build of the program; files have the names.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
-use rustc_hash::FxHasher;
+use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::cost::{self, Cost, CostModel};
 use crate::graph::{Graph, NodeId, Op, TensorType};
@@ -35,26 +40,41 @@ pub enum Group {
     Edge,
 }
 
-/// All groups, in the order of their tags.
-const GROUPS: [Group; 5] = [Group::Time, Group::Launches, Group::Application, Group::Count, Group::Edge];
+/// All groups with the first words of their names, in the order of their tags.
+const GROUPS: [(Group, &str); 5] = [
+    (Group::Time, "time"),
+    (Group::Launches, "launches"),
+    (Group::Application, "application"),
+    (Group::Count, "count"),
+    (Group::Edge, "edge"),
+];
 /// Where the tag begins in a feature.
 const TAG: u32 = 61;
 
-/// The name of a number: a hash whose upper bits are its group.
+/// A number: a digest of its name whose upper bits are its group.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Feature(pub(super) u64);
 
+/// Names of numbers.
+pub type Names = BTreeMap<Feature, String>;
+
 impl Feature {
-    fn new(group: Group, what: impl Hash) -> Feature {
-        let mut hasher = FxHasher::default();
-        what.hash(&mut hasher);
-        // The multiplication of the hash leaves its upper bits the better ones: they are kept.
-        Feature((hasher.finish() >> 3) | (group as u64) << TAG)
+    fn new(group: Group, what: &str) -> Feature {
+        let digest = blake3::hash(what.as_bytes());
+        let first = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
+        Feature((u64::from_le_bytes(*first) >> 3) | (group as u64) << TAG)
+    }
+
+    /// The number of a name; `None` if it begins with the word of no group.
+    pub fn named(name: &str) -> Option<Feature> {
+        let (word, what) = name.split_once(' ')?;
+        let (group, _) = GROUPS.iter().find(|(_, first)| *first == word)?;
+        Some(Feature::new(*group, what))
     }
 
     /// What it says.
     pub fn group(self) -> Group {
-        GROUPS[(self.0 >> TAG) as usize]
+        GROUPS[(self.0 >> TAG) as usize].0
     }
 }
 
@@ -90,19 +110,16 @@ impl Encoding {
             if cost == Cost::default() {
                 continue;
             }
-            let node = graph.node(id);
-            let inputs: Vec<Option<&TensorType>> =
-                node.inputs.iter().map(|v| v.and_then(|v| graph.facts(v).ty.as_ref())).collect();
-            entries.extend(of_application(&node.op, &inputs, &cost, scale));
-            for producer in node.inputs.iter().flatten().map(|v| v.node).filter(|id| runs(graph, *id)) {
-                let pair = (graph.node(producer).op.kind(), node.op.kind());
-                entries.push((Feature::new(Group::Edge, pair), 1.0 / scale.launches));
-            }
+            let op = &graph.node(id).op;
+            entries.extend(of_application(op, &operands(graph, id), &cost, scale));
+            let edge = |from: &Op| (feature_of_edge(from, op), 1.0 / scale.launches);
+            entries.extend(producers(graph, id).map(edge));
         }
         Encoding::sum(entries)
     }
 
-    fn sum(mut entries: Vec<(Feature, f64)>) -> Encoding {
+    /// From numbers by name, in any order; those of the same name are added.
+    pub fn sum(mut entries: Vec<(Feature, f64)>) -> Encoding {
         entries.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         entries.dedup_by(|later, first| {
             let same = later.0 == first.0;
@@ -163,6 +180,60 @@ fn runs(graph: &Graph, id: NodeId) -> bool {
     !node.constant && matches!(node.op, Op::Apply(..))
 }
 
+/// The types of a node's operands.
+fn operands(graph: &Graph, id: NodeId) -> Vec<Option<&TensorType>> {
+    graph.node(id).inputs.iter().map(|v| v.and_then(|v| graph.facts(v).ty.as_ref())).collect()
+}
+
+/// What runs and makes a node's operands.
+fn producers(graph: &Graph, id: NodeId) -> impl Iterator<Item = &Op> {
+    let ids = graph.node(id).inputs.iter().flatten().map(|v| v.node).filter(|id| runs(graph, *id));
+    ids.map(|id| &graph.node(id).op)
+}
+
+/// Adds the names of a graph's numbers.
+pub fn add_names(model: &dyn CostModel, graph: &Graph, names: &mut Names) {
+    let mut add = |(group, what): (Group, String)| {
+        let name = |feature: Feature| format!("{} {what}", GROUPS[(feature.0 >> TAG) as usize].1);
+        let feature = Feature::new(group, &what);
+        names.entry(feature).or_insert_with(|| name(feature));
+    };
+    for id in graph.topological() {
+        if cost::node_cost(model, graph, id) == Cost::default() {
+            continue;
+        }
+        let op = &graph.node(id).op;
+        names_of_application(op, &operands(graph, id)).into_iter().for_each(&mut add);
+        producers(graph, id).for_each(|from| add((Group::Edge, name_of_edge(from, op))));
+    }
+}
+
+fn name_of_edge(from: &Op, to: &Op) -> String {
+    format!("{} {}", from.label(), to.label())
+}
+
+fn names_of_application(op: &Op, inputs: &[Option<&TensorType>]) -> [(Group, String); 4] {
+    let (kind, whole) = (op.label(), cost::application_name(op, inputs));
+    [(Group::Time, kind.clone()), (Group::Launches, kind), (Group::Application, whole.clone()), (Group::Count, whole)]
+}
+
+thread_local! {
+    /// Numbers of applications and edges, by a quick hash of what they are of: naming takes longer than all the rest.
+    static NAMED: RefCell<FxHashMap<u64, [Feature; 4]>> = RefCell::default();
+}
+
+/// What `make` gives for `what`, which is made once.
+fn known(what: impl Hash, make: impl FnOnce() -> [Feature; 4]) -> [Feature; 4] {
+    let mut hasher = FxHasher::default();
+    what.hash(&mut hasher);
+    NAMED.with_borrow_mut(|known| *known.entry(hasher.finish()).or_insert_with(make))
+}
+
+fn feature_of_edge(from: &Op, to: &Op) -> Feature {
+    let (a, b) = (from.kind(), to.kind());
+    known((Group::Edge as u8, a, b), || [Feature::new(Group::Edge, &name_of_edge(from, to)); 4])[0]
+}
+
 /// The numbers that an application adds by itself.
 pub(super) fn of_application(
     op: &Op,
@@ -171,12 +242,10 @@ pub(super) fn of_application(
     scale: Scale,
 ) -> [(Feature, f64); 4] {
     let (time, launches) = (cost.time_us / scale.time_us, cost.launches / scale.launches);
-    [
-        (Feature::new(Group::Time, op.kind()), time),
-        (Feature::new(Group::Launches, op.kind()), launches),
-        (Feature::new(Group::Application, (op, inputs)), time),
-        (Feature::new(Group::Count, (op, inputs)), launches),
-    ]
+    let [a, b, c, d] = known((Group::Application as u8, op, inputs), || {
+        names_of_application(op, inputs).map(|(group, what)| Feature::new(group, &what))
+    });
+    [(a, time), (b, launches), (c, time), (d, launches)]
 }
 
 #[cfg(test)]
@@ -205,5 +274,23 @@ mod tests {
         let difference = encoding.less(&other);
         let expected = norm(&encoding) + norm(&other) - 2.0 * encoding.product(&other, |_| 1.0);
         assert!((norm(&difference) - expected).abs() < 1e-9);
+    }
+
+    #[test]
+    fn every_number_goes_by_its_name_in_every_build() {
+        let costs = Roofline::new(DeviceProfile::cpu());
+        let graph = model("nasrnn_4", &[]);
+        let encoding = Encoding::of(&costs, &graph, Scale::of(&costs, &graph));
+        let mut names = Names::new();
+        add_names(&costs, &graph, &mut names);
+        assert_eq!(
+            names.keys().copied().collect::<Vec<_>>(),
+            encoding.entries().iter().map(|e| e.0).collect::<Vec<_>>()
+        );
+        assert!(names.iter().all(|(feature, name)| Feature::named(name) == Some(*feature)), "{names:?}");
+        // Files are read by other builds.
+        assert_eq!(Feature::named("time Conv"), Some(Feature(1_582_874_838_704_570_533)));
+        assert_eq!(Feature::named("edge Conv Relu").map(Feature::group), Some(Group::Edge));
+        assert_eq!((Feature::named("weight Conv"), Feature::named("time")), (None, None));
     }
 }

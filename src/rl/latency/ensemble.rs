@@ -7,9 +7,11 @@
 //!
 //! `w_k = v_k + S D^T (D S D^T + N)^-1 (y - 1 + e_k - D v_k)`
 //!
-//! with rows `D = x_i - x_original`, `v_k` drawn from the prior of covariance `S`, `e_k` from the noise of covariance `N`. The
-//! disagreement of the members is the uncertainty: large where no measurement is like the graph. Numbers of graphs not met
-//! before have an opinion too, drawn when it is asked for from a hash of their name, so that members are laws for all graphs.
+//! with rows `D = x_i - x_original`, `v_k` drawn from the prior of covariance `S`, `e_k` from the noise of covariance `N`: each
+//! reading has its own, and all readings of one run share another ([`RUN`]), so that `N` is diagonal
+//! but for blocks of runs. The disagreement of the members is the uncertainty: large where no measurement is like the graph.
+//! Numbers of graphs not met before have an opinion too, drawn when it is asked for from a hash of their name, so that members
+//! are laws for all graphs.
 //!
 //! A fit takes `O(n^2 f + n^3 + n^2 K)` for n measurements of f numbers each and K members.
 
@@ -30,6 +32,8 @@ pub struct Sample {
     pub ratio: f64,
     /// Standard error of that.
     pub error: f64,
+    /// The run of turns that it was measured in: readings of one run share an error.
+    pub run: usize,
 }
 
 /// What the ensemble says of a graph.
@@ -46,6 +50,11 @@ pub const MEMBERS: usize = 24;
 /// What a measurement may be off beside its own noise, as a share of the original's time: two graphs of the same numbers, and
 /// the same graph in two runs, differ by this.
 const NUGGET: f64 = 0.01;
+/// What all readings of one run may be off by together, as a standard deviation and a share of the original's time: all are
+/// relative to the same few hundred executions of the original, and of one state of the machine. Means of four readings by turns
+/// scatter two to three times as much as their own errors explain. Half as much again, and graphs that one run holds teach too
+/// little where runs are in fact not off.
+const RUN: f64 = 0.01;
 /// No operator is predicted to take less than this share of its estimate.
 const LEAST_SHARE: f64 = 0.05;
 
@@ -88,13 +97,21 @@ pub struct Ensemble {
 impl Ensemble {
     /// Fits to measurements. The same seed gives the same members.
     pub fn fit(scale: Scale, original: &Encoding, samples: &[Sample], seed: u64) -> Ensemble {
+        Ensemble::with_run_error(scale, original, samples, seed, RUN)
+    }
+
+    /// The same, with another deviation of what readings of one run are off by together.
+    fn with_run_error(scale: Scale, original: &Encoding, samples: &[Sample], seed: u64, of_run: f64) -> Ensemble {
         let rows: Vec<Encoding> = samples.iter().map(|s| s.encoding.less(original)).collect();
         let mut ensemble = Ensemble { scale, original: original.clone(), seed, rows, pulls: Vec::new() };
         let noise = |at: usize| samples[at].error.max(0.0).hypot(NUGGET);
         // The lower triangle: row i has i + 1 entries.
         let row = |i: usize| {
-            let mut row: Vec<f64> =
-                ensemble.rows[..=i].iter().map(|other| ensemble.rows[i].product(other, variance)).collect();
+            let covariance = |other: usize| {
+                let shared = if samples[other].run == samples[i].run { of_run.powi(2) } else { 0.0 };
+                ensemble.rows[i].product(&ensemble.rows[other], variance) + shared
+            };
+            let mut row: Vec<f64> = (0..=i).map(covariance).collect();
             row[i] += noise(i).powi(2);
             row
         };
@@ -102,10 +119,10 @@ impl Ensemble {
         factorise(&mut matrix);
         for member in 0..=MEMBERS {
             let mut random = Random::new(splitmix64(seed, member as u64));
+            let shared = |run: usize| of_run * Random::new(splitmix64(!seed ^ run as u64, member as u64)).normal();
             let residual = |(at, sample): (usize, &Sample)| {
-                let perturbed = if member == 0 { 0.0 } else { noise(at) * random.normal() };
-                let row = &ensemble.rows[at];
-                sample.ratio - 1.0 + perturbed - ensemble.prior_of(member, row)
+                let own = if member == 0 { 0.0 } else { noise(at) * random.normal() + shared(sample.run) };
+                sample.ratio - 1.0 + own - ensemble.prior_of(member, &ensemble.rows[at])
             };
             let residuals = samples.iter().enumerate().map(residual).collect();
             ensemble.pulls.push(solve(&matrix, residuals));
@@ -261,8 +278,10 @@ mod tests {
             encoding: Encoding::of(costs, graph, scale),
             ratio: cost::graph_cost(&law, graph).time_us / start_us,
             error: 0.001,
+            run: 0,
         };
-        (scale, Encoding::of(costs, original, scale), graphs.iter().map(sample).collect())
+        let apart = |(run, sample): (usize, Sample)| Sample { run, ..sample };
+        (scale, Encoding::of(costs, original, scale), graphs.iter().map(sample).enumerate().map(apart).collect())
     }
 
     #[test]
@@ -321,6 +340,87 @@ mod tests {
             let said = ensemble.predict(&sample.encoding).ratio - 1.0;
             let summed = total(graph) - total(&original) + edges;
             assert!((said - summed).abs() < 1e-6, "{said} {summed}");
+        }
+    }
+
+    /// Numbers that are not those of the original, which has none.
+    fn encoding(numbers: &[(&str, f64)]) -> Encoding {
+        Encoding::sum(numbers.iter().map(|(name, value)| (Feature::named(name).unwrap(), *value)).collect())
+    }
+
+    const NO_SCALE: Scale = Scale { time_us: 1.0, launches: 1.0 };
+
+    #[test]
+    fn two_readings_of_one_run_weigh_as_worked_out_by_hand() {
+        // One number of prior mean 1 and deviation 0.5; both graphs have 0.2 of it less, so that 0.8 is expected of both, with
+        // variance 0.01; read are 0.7 and 0.72, with variance 0.01^2 + 0.01^2 each. The mean of the two, 0.71, then has
+        // variance 0.0001, and with a run of deviation r shared by both 0.0001 + r^2: the expectation moves towards it by
+        // 0.01 / (0.01 + 0.0001 + r^2), and what is left of its variance is 1 less that share.
+        let graph = encoding(&[("time Conv", -0.2)]);
+        let reading = |ratio: f64, run: usize| Sample { encoding: graph.clone(), ratio, error: 0.01, run };
+        const OF_RUN: f64 = 0.015;
+        for (runs, shared) in [([0, 1], OF_RUN.powi(2) / 2.0), ([4, 4], OF_RUN.powi(2))] {
+            let samples = [reading(0.70, runs[0]), reading(0.72, runs[1])];
+            let fit = |seed| Ensemble::with_run_error(NO_SCALE, &Encoding::default(), &samples, seed, OF_RUN);
+            let share = 0.01 / (0.01 + 0.0001 + shared);
+            let expected = 0.8 + share * (0.71 - 0.8);
+            assert!((fit(0).predict(&graph).ratio - expected).abs() < 1e-12, "{runs:?}");
+            let deviation = (0.01 * (1.0 - share)).sqrt();
+            // That of 24 draws, averaged over a hundred seeds.
+            let square = |seed| fit(seed).predict(&graph).disagreement.powi(2);
+            let drawn = ((0..100).map(square).sum::<f64>() / 100.0).sqrt();
+            assert!((drawn / deviation - 1.0).abs() < 0.06, "{runs:?}: {drawn} {deviation}");
+        }
+    }
+
+    /// Solves a dense system by elimination with pivots.
+    fn eliminate(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
+        let n = b.len();
+        for i in 0..n {
+            let pivot = (i..n).max_by(|x, y| a[*x][i].abs().total_cmp(&a[*y][i].abs())).unwrap();
+            a.swap(i, pivot);
+            b.swap(i, pivot);
+            for row in (0..n).filter(|row| *row != i) {
+                let factor = a[row][i] / a[i][i];
+                (0..n).for_each(|k| a[row][k] -= factor * a[i][k]);
+                b[row] -= factor * b[i];
+            }
+        }
+        (0..n).map(|i| b[i] / a[i][i]).collect()
+    }
+
+    #[test]
+    fn the_centre_is_the_least_of_all_squares_with_an_unknown_for_every_run() {
+        // Unknown: three weights and one error for each of two runs; least is the sum of squares, each over its variance, of
+        // weights from their opinions, errors of runs, and readings. Its normal equations are solved whole.
+        let names = ["time Conv", "launches Relu", "edge Conv Relu"];
+        let rows = [[-0.3, 0.1, 0.0], [-0.1, -0.2, 0.1], [0.2, 0.0, -0.1], [0.0, -0.1, 0.2], [-0.2, 0.05, 0.05]];
+        let (ratios, errors, runs) = ([0.8, 0.9, 1.15, 1.02, 0.85], [0.01, 0.02, 0.005, 0.03, 0.0], [0, 1, 0, 0, 1]);
+        let graph = |row: &[f64; 3]| encoding(&std::array::from_fn::<_, 3, _>(|k| (names[k], row[k])));
+        let sample =
+            |at: usize| Sample { encoding: graph(&rows[at]), ratio: ratios[at], error: errors[at], run: runs[at] + 7 };
+        let samples: Vec<Sample> = (0..rows.len()).map(sample).collect();
+        let ensemble = Ensemble::with_run_error(NO_SCALE, &Encoding::default(), &samples, 0, 0.02);
+        let groups = names.map(|name| Feature::named(name).unwrap().group());
+        let (mut a, mut b) = (vec![vec![0.0; 5]; 5], vec![0.0; 5]);
+        for k in 0..3 {
+            a[k][k] = deviation(groups[k]).powi(-2);
+            b[k] = opinion(groups[k]) * deviation(groups[k]).powi(-2);
+        }
+        (3..5).for_each(|k| a[k][k] = 0.02f64.powi(-2));
+        for at in 0..rows.len() {
+            let own = 1.0 / (errors[at].powi(2) + NUGGET.powi(2));
+            let mut row = rows[at].to_vec();
+            row.extend([0, 1].map(|run| if runs[at] == run { 1.0 } else { 0.0 }));
+            for i in 0..5 {
+                (0..5).for_each(|k| a[i][k] += own * row[i] * row[k]);
+                b[i] += own * row[i] * (ratios[at] - 1.0);
+            }
+        }
+        let solution = eliminate(a, b);
+        for (k, name) in names.iter().enumerate() {
+            let weight = ensemble.weight(0, Feature::named(name).unwrap());
+            assert!((weight - solution[k]).abs() < 1e-9, "{name}: {weight} {}", solution[k]);
         }
     }
 

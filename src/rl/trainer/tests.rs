@@ -75,6 +75,7 @@ fn run_config(train: TrainConfig) -> RunConfig {
         models: vec!["nasrnn_4".to_owned()],
         draw: DrawConfig::default(),
         init: None,
+        latency: None,
         train,
     }
 }

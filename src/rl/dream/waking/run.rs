@@ -31,6 +31,9 @@ pub struct DreamRunConfig {
     pub models: Vec<String>,
     /// File that V's encoder was taken from, if it was.
     pub encoder_from: Option<String>,
+    /// Digest of the file of learned latency that corrects the costs, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<String>,
     /// The settings.
     pub learn: LearnConfig,
 }

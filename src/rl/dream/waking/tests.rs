@@ -69,6 +69,7 @@ fn run_config(learn: LearnConfig) -> DreamRunConfig {
         device: "cpu".to_owned(),
         models: vec!["nasrnn_4".to_owned()],
         encoder_from: None,
+        latency: None,
         learn,
     }
 }
