@@ -33,7 +33,7 @@ use graphopt::rl::dream::sequences::Sequences;
 use graphopt::rl::dream::waking::agent::{Dreamer, DreamerConfig};
 use graphopt::rl::dream::waking::learner::{HELD_OUT, LearnConfig, Learner, Phase};
 use graphopt::rl::dream::waking::pretrain::pretrained;
-use graphopt::rl::env::Task;
+use graphopt::rl::env::{Quantity, Task};
 use graphopt::rl::net::encoder::EncoderConfig;
 use graphopt::rl::random::Random;
 use graphopt::rl::trainer::Subject;
@@ -79,6 +79,7 @@ fn config(seed: u64) -> LearnConfig {
             rank: RANK,
             horizon: HORIZON,
             reward_scale: 10.0,
+            objective: Quantity::Time,
         },
         pretrain_updates: 200,
         rounds: 1,
@@ -88,6 +89,7 @@ fn config(seed: u64) -> LearnConfig {
         fit: FitConfig::default(),
         practice: PracticeConfig::default(),
         ensemble: EnsembleConfig::default(),
+        refit: None,
     }
 }
 

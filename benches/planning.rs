@@ -28,7 +28,7 @@ use graphopt::rl::dream::replay::replayed;
 use graphopt::rl::dream::waking::agent::{Dreamer, DreamerConfig};
 use graphopt::rl::dream::waking::learner::{LearnConfig, Learner, Phase};
 use graphopt::rl::dream::waking::pretrain::pretrained;
-use graphopt::rl::env::Task;
+use graphopt::rl::env::{Quantity, Task};
 use graphopt::rl::net::encoder::EncoderConfig;
 use graphopt::rl::random::Random;
 use graphopt::rl::trainer::Subject;
@@ -62,6 +62,7 @@ fn config(seed: u64) -> LearnConfig {
             rank: 2,
             horizon: HORIZON,
             reward_scale: 10.0,
+            objective: Quantity::Time,
         },
         pretrain_updates: 200,
         rounds: 1,
@@ -71,6 +72,7 @@ fn config(seed: u64) -> LearnConfig {
         fit: FitConfig::default(),
         practice: PracticeConfig::default(),
         ensemble: EnsembleConfig::default(),
+        refit: None,
     }
 }
 

@@ -32,6 +32,10 @@ pub fn dreamer(path: Option<&Path>, library: &str, device: tch::Device) -> anyho
     let path = path.context(missing)?;
     let (dreamer, trained_with) = Dreamer::load(path, device)?;
     tell_of_other_rules(&path.display().to_string(), &trained_with, library);
+    if !dreamer.config.objective.is_time() {
+        let what = format!("{:?}", dreamer.config.objective).to_lowercase();
+        terminal::warning(&format!("{}: it was trained for less {what}, and searches go by time", path.display()));
+    }
     Ok(dreamer)
 }
 

@@ -13,14 +13,16 @@ use super::{Answer, args, interrupt, terminal, units};
 use crate::cost::{CostModel, DeviceProfile, Roofline};
 use crate::rl::agent::Agent;
 use crate::rl::dream::config::{
-    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, RolloutShape, Teacher,
+    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Teacher,
 };
 use crate::rl::dream::waking::agent::{Dreamer, DreamerConfig};
 use crate::rl::dream::waking::learner::{LearnConfig, Learner, Phase};
 use crate::rl::dream::waking::pretrain::{encoder_of, pretrained};
 use crate::rl::dream::waking::run::{DreamRun, DreamRunConfig};
+use crate::rl::dream::waking::transfer::Source;
 use crate::rl::dream::waking::worth::Worth;
-use crate::rl::env::Task;
+use crate::rl::env::{Quantity, Task};
+use crate::rl::greedy::greedy;
 use crate::rl::net::encoder::EncoderConfig;
 use crate::rl::run::FORMAT;
 use crate::rl::trainer::Subject;
@@ -57,7 +59,23 @@ pub struct TrainWorldModel {
     /// Takes the encoder of this agent, as `train-agent` writes it (default: one that is trained to reconstruct graphs).
     #[arg(long, value_name = "FILE")]
     encoder_from: Option<PathBuf>,
-    /// Times round the loop.
+    /// What is to become less: estimated time, the peak of the activations' memory, or kernels launched.
+    #[arg(long, value_enum, default_value_t = ObjectiveArg::Time)]
+    objective: ObjectiveArg,
+    /// Begins with the world model of another run, which may have had another objective: its episodes are judged anew, and the
+    /// model is fitted to that (docs/dream.md). The models are those of that run.
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = [
+            "encoder_from", "pretrain_updates", "horizon", "components", "hidden", "plain_deltas", "blind", "ensemble"
+        ]
+    )]
+    model_from: Option<PathBuf>,
+    /// With --model-from, what is fitted anew: the heads that say what is rewarded, or everything.
+    #[arg(long, value_enum, default_value_t = RefitArg::Heads, requires = "model_from")]
+    refit: RefitArg,
+    /// Times round the loop (with --model-from: 1, which plays nothing to learn from).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
     /// Episodes of each player on each model in a round.
@@ -150,6 +168,45 @@ enum Preset {
     H200,
 }
 
+/// See [`Quantity`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum ObjectiveArg {
+    /// Estimated time.
+    Time,
+    /// The peak of the activations' memory.
+    Memory,
+    /// Kernels launched.
+    Launches,
+}
+
+impl ObjectiveArg {
+    fn quantity(self) -> Quantity {
+        match self {
+            ObjectiveArg::Time => Quantity::Time,
+            ObjectiveArg::Memory => Quantity::Memory,
+            ObjectiveArg::Launches => Quantity::Launches,
+        }
+    }
+
+    /// An amount, in words.
+    fn text(self, amount: f64) -> String {
+        match self {
+            ObjectiveArg::Time => units::time(amount),
+            ObjectiveArg::Memory => units::bytes(amount),
+            ObjectiveArg::Launches => format!("{amount:.0}"),
+        }
+    }
+}
+
+/// See [`Refit`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum RefitArg {
+    /// The heads of reward, value and cost.
+    Heads,
+    /// Everything, those heads from nothing.
+    All,
+}
+
 /// By what a controller is trained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum By {
@@ -204,6 +261,8 @@ fn temperature(text: &str) -> Result<f64, String> {
 
 /// Rank of the controller: with it and the default width of the LSTM, a controller has 699 parameters.
 const RANK: usize = 2;
+/// Rewrites of greedy by another quantity than time, at most.
+const MOST_GREEDY: usize = 200;
 /// How often a checkpoint is written.
 const SAVE_EVERY_SECONDS: u64 = 60;
 
@@ -228,14 +287,19 @@ impl TrainWorldModel {
             Some(path) => Some(Agent::load(path, device)?.0),
             None => None,
         };
-        let config = self.config(agent.as_ref());
-        let mut dreamer = Dreamer::new(config.dreamer, device, config.seed).map_err(anyhow::Error::msg)?;
+        let mut source = self.model_from.as_ref().map(|folder| Source::open(folder, device)).transpose()?;
+        let config = self.config(agent.as_ref(), source.as_ref());
+        let mut dreamer = match &mut source {
+            Some(source) => source.dreamer(config.dreamer, config.seed),
+            None => Dreamer::new(config.dreamer, device, config.seed),
+        }
+        .map_err(anyhow::Error::msg)?;
         let rules = Arc::new(self.rules.compile()?);
         let estimate = Roofline::new(DeviceProfile::cpu());
         let lesson = self.latency.load(&estimate)?;
         let corrected = lesson.as_ref().map(|lesson| lesson.correct(&estimate));
         let model: &dyn CostModel = corrected.as_ref().map_or(&estimate, |corrected| corrected);
-        let subjects = self.subjects(&rules, model)?;
+        let subjects = self.subjects(&rules, model, source.as_ref())?;
         if let Some(lesson) = &lesson {
             lesson.check_all(&subjects, &estimate)?;
         }
@@ -248,12 +312,16 @@ impl TrainWorldModel {
             models: subjects.iter().map(|s| s.name.clone()).collect(),
             encoder_from: self.encoder_from.as_ref().map(|path| path.display().to_string()),
             latency: lesson.as_ref().map(|lesson| lesson.digest.clone()),
+            model_from: self.model_from.as_deref().map(|dir| args::digest(&Source::file(dir))).transpose()?,
             learn: config,
         };
+        if let Some(source) = &source {
+            check_source(source, &run_config)?;
+        }
         let goes_on = DreamRun::is_there(&self.out);
         match &agent {
             Some(agent) => dreamer.view.adopt(&encoder_of(agent)),
-            None if config.pretrain_updates > 0 && !goes_on => {
+            None if config.pretrain_updates > 0 && source.is_none() && !goes_on => {
                 let bar = terminal::bar(config.pretrain_updates as u64);
                 dreamer = pretrained(&config, &subjects, dreamer, &mut |update, result| {
                     bar.set_position(update as u64 + 1);
@@ -272,6 +340,13 @@ impl TrainWorldModel {
                 learner.state().units
             ));
         }
+        if let Some(source) = source.filter(|_| !goes_on) {
+            let tasks: Vec<Arc<Task<'_>>> = learner.subjects().iter().map(|s| s.task.clone()).collect();
+            let shards = source.episodes(&tasks, config.dreamer.objective)?;
+            run.keep(&shards)?;
+            learner.inherit(&shards);
+            run.save(&mut learner, &run_config)?;
+        }
         interrupt::install_saying("stopping: the run is saved after this unit of work (Ctrl-C again ends at once)");
         self.learn(&mut learner, &mut run, &run_config)?;
         self.show(&mut learner)?;
@@ -282,10 +357,12 @@ impl TrainWorldModel {
         &self,
         rules: &Arc<crate::rewrite::RuleSet>,
         model: &'a dyn CostModel,
+        source: Option<&Source>,
     ) -> anyhow::Result<Vec<Subject<'a>>> {
-        let models: Vec<PathBuf> = match self.models.is_empty() {
-            true => zoo::ENTRIES.iter().map(|entry| PathBuf::from(entry.name)).collect(),
-            false => self.models.clone(),
+        let models: Vec<PathBuf> = match (self.models.is_empty(), source) {
+            (false, _) => self.models.clone(),
+            (true, Some(source)) => source.config.models.iter().map(PathBuf::from).collect(),
+            (true, None) => zoo::ENTRIES.iter().map(|entry| PathBuf::from(entry.name)).collect(),
         };
         let bar = terminal::bar(models.len() as u64);
         let mut subjects = Vec::new();
@@ -296,9 +373,14 @@ impl TrainWorldModel {
             if task.start_us() <= 0.0 {
                 anyhow::bail!("{}: there is nothing to make cheaper: its estimated time is 0", path.display());
             }
-            let budget = Budget::default();
-            let problem = Problem { graph: task.graph(), rules, model, budget: &budget };
-            let known_us = Portfolio::default().run(&problem, &mut |_| true).1.best_us;
+            let known_us = match self.objective.quantity() {
+                Quantity::Time => {
+                    let budget = Budget::default();
+                    let problem = Problem { graph: task.graph(), rules, model, budget: &budget };
+                    Portfolio::default().run(&problem, &mut |_| true).1.best_us
+                }
+                quantity => greedy(&task, quantity, MOST_GREEDY).best,
+            };
             subjects.push(Subject { name: path.display().to_string(), task, known_us });
             bar.inc(1);
         }
@@ -332,8 +414,9 @@ impl TrainWorldModel {
         let worth = if learner.is_done() { learner.worth() } else { Vec::new() };
         let scale = learner.config().dreamer.reward_scale;
         let state = learner.state();
-        let start = |at: usize| learner.subjects()[at].task.start_us();
-        let time = |at: usize, gain: f64| start(at) * (-gain / scale).exp();
+        let start = |at: usize| learner.start(at);
+        let left = |at: usize, gain: f64| start(at) * (-gain / scale).exp();
+        let text = |amount: f64| self.objective.text(amount);
         let dash = "-".to_owned();
         if self.json {
             let row = |(at, subject): (usize, &Subject<'_>)| {
@@ -343,38 +426,43 @@ impl TrainWorldModel {
                         "predicted_slots": w.dreamt / scale,
                     })
                 });
-                json!({
-                    "model": subject.name, "start_us": start(at), "search_us": subject.known_us,
-                    "best_us": state.best_us[at], "return": worth,
-                })
+                let (start, known, best) = (start(at), subject.known_us, state.best_us[at]);
+                match self.objective {
+                    ObjectiveArg::Time => json!({
+                        "model": subject.name, "start_us": start, "search_us": known, "best_us": best, "return": worth,
+                    }),
+                    ObjectiveArg::Memory | ObjectiveArg::Launches => json!({
+                        "model": subject.name, "start": start, "greedy": known, "best": best, "return": worth,
+                    }),
+                }
             };
             let rows: Vec<_> = learner.subjects().iter().enumerate().map(row).collect();
             return terminal::print_json(&json!({
-                "out": self.out, "units": state.units, "rounds": state.round, "real_steps": state.real_steps,
+                "out": self.out, "objective": self.objective.quantity(), "units": state.units, "rounds": state.round, "real_steps": state.real_steps,
                 "dream_steps": state.dream_steps, "model_parameters": learner.model().parameters.count(),
                 "controller_parameters": state.controller.len(), "models": rows,
             }));
         }
         let rows = learner.subjects().iter().enumerate().map(|(at, subject)| {
-            let of =
-                |gain: &dyn Fn(&Worth) -> f64| worth.get(at).map_or(dash.clone(), |w| units::time(time(at, gain(w))));
+            let of = |gain: &dyn Fn(&Worth) -> f64| worth.get(at).map_or(dash.clone(), |w| text(left(at, gain(w))));
             vec![
                 subject.name.clone(),
-                units::time(start(at)),
-                units::time(subject.known_us),
-                units::time(state.best_us[at]),
+                text(start(at)),
+                text(subject.known_us),
+                text(state.best_us[at]),
                 of(&|w| w.slots),
                 of(&|w| w.candidates),
                 of(&|w| w.dreamt),
             ]
         });
-        let header = ["model", ">start", ">search", ">best met", ">controller", ">without slots", ">in its dream"];
+        let known = if self.objective == ObjectiveArg::Time { ">search" } else { ">greedy" };
+        let header = ["model", ">start", known, ">best met", ">controller", ">without slots", ">in its dream"];
         terminal::print(&terminal::table(&header, rows))?;
         terminal::note(&format!("wrote {}", self.out.join("agent.safetensors").display()));
         Ok(())
     }
 
-    fn config(&self, agent: Option<&Agent>) -> LearnConfig {
+    fn config(&self, agent: Option<&Agent>, source: Option<&Source>) -> LearnConfig {
         let small = EncoderConfig { width: 16, rounds: 2, ..EncoderConfig::default() };
         let (encoder, horizon, mut model, mut fit, mut practice, rounds, episodes, pretrain) = match self.preset {
             Preset::Debug => (
@@ -442,7 +530,10 @@ impl TrainWorldModel {
             rank: RANK,
             horizon: self.horizon.map_or(horizon, |h| h as usize),
             reward_scale: agent.map_or(10.0, |a| a.config.reward_scale),
+            objective: self.objective.quantity(),
         };
+        let dreamer = source.map_or(dreamer, |source| source.settings(dreamer.objective));
+        let (rounds, pretrain) = if source.is_some() { (1, 0) } else { (rounds, pretrain) };
         LearnConfig {
             seed: self.seed,
             dreamer,
@@ -457,7 +548,25 @@ impl TrainWorldModel {
             fit,
             practice,
             ensemble,
+            refit: source.map(|_| match self.refit {
+                RefitArg::Heads => Refit::Heads,
+                RefitArg::All => Refit::All,
+            }),
         }
+    }
+}
+
+/// That another run's episodes mean the same here.
+fn check_source(source: &Source, run: &DreamRunConfig) -> anyhow::Result<()> {
+    let there = &source.config;
+    let pairs = [
+        ("rules", there.library == run.library),
+        ("models", there.models == run.models),
+        ("learned latency", there.latency == run.latency),
+    ];
+    match pairs.iter().find(|(_, same)| !same) {
+        Some((what, _)) => anyhow::bail!("--model-from: that run had other {what}"),
+        None => Ok(()),
     }
 }
 

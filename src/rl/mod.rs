@@ -7,6 +7,7 @@ pub mod decode;
 pub mod dream;
 pub mod env;
 pub mod features;
+pub mod greedy;
 pub mod latency;
 pub mod metrics;
 pub mod neighbourhood;

@@ -187,9 +187,7 @@ pub(super) fn keep_config<C: Serialize + DeserializeOwned>(folder: &Path, config
         let text = serde_json::to_string_pretty(config).expect("settings are plain data");
         return write_atomically(&path, |out| writeln!(out, "{text}")).map_err(io);
     }
-    let text = fs::read_to_string(&path).map_err(io)?;
-    let there: C =
-        serde_json::from_str(&text).map_err(|e| RunError::Config { path: path.clone(), problem: e.to_string() })?;
+    let there: C = read_config(folder)?;
     let value = |config: &C| {
         let mut value = serde_json::to_value(config).expect("settings are plain data");
         value.as_object_mut().map(|settings| settings.shift_remove("program"));
@@ -199,6 +197,13 @@ pub(super) fn keep_config<C: Serialize + DeserializeOwned>(folder: &Path, config
         Some(field) => Err(RunError::Other { path: folder.to_owned(), field }),
         None => Ok(()),
     }
+}
+
+/// The settings of the run in a folder.
+pub(super) fn read_config<C: DeserializeOwned>(folder: &Path) -> Result<C, RunError> {
+    let path = folder.join("config.json");
+    let text = fs::read_to_string(&path).map_err(|source| RunError::Io { path: path.clone(), source })?;
+    serde_json::from_str(&text).map_err(|e| RunError::Config { path, problem: e.to_string() })
 }
 
 /// The first setting in which two runs differ, as text.

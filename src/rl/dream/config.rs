@@ -84,6 +84,16 @@ impl Default for EnsembleConfig {
     }
 }
 
+/// What of an M that was fitted to another objective is fitted anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refit {
+    /// The heads that say what is rewarded; the rest stays as it is.
+    Heads,
+    /// Everything; those heads begin anew.
+    All,
+}
+
 /// By what C is trained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

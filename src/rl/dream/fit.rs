@@ -22,9 +22,11 @@ pub type EpochLosses = Vec<(&'static str, f64)>;
 const ADAM_EPS: f64 = 1e-8;
 
 impl Fit {
-    /// For the parameters of a model.
+    /// For the parameters of a model that are not frozen.
     pub fn new(model: &WorldModel) -> Fit {
-        Fit { adam: Adam::new(model.parameters.all()) }
+        // What is frozen has no gradient and no place in Adam.
+        let fitted = model.parameters.all().into_iter().filter(|(_, parameter)| parameter.requires_grad());
+        Fit { adam: Adam::new(fitted.collect()) }
     }
 
     /// Adam, to save and restore.

@@ -17,7 +17,7 @@ mod sites;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub use objective::Objective;
+pub use objective::{Objective, Quantity};
 
 use std::sync::Arc;
 

@@ -10,7 +10,77 @@ use crate::graph::Graph;
 use crate::runtime;
 use crate::search::State;
 
-use super::is_less;
+use super::{Env, Task, is_less};
+
+/// What is to become less.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantity {
+    /// Estimated time, in microseconds.
+    #[default]
+    Time,
+    /// The peak of the activations' memory, in bytes.
+    Memory,
+    /// Kernels launched.
+    Launches,
+}
+
+impl Quantity {
+    /// The objective that rewards it: the log of the least before over the least after.
+    pub fn objective(self) -> Objective {
+        match self {
+            Quantity::Time => Objective::LogBest,
+            Quantity::Memory | Quantity::Launches => Objective::LogBestOf { quantity: self },
+        }
+    }
+
+    /// Whether it is time.
+    pub fn is_time(&self) -> bool {
+        *self == Quantity::Time
+    }
+
+    fn of(self, state: &State<'_>) -> f64 {
+        match self {
+            Quantity::Time => state.total_us(),
+            Quantity::Memory => memory(state),
+            Quantity::Launches => cost::graph_cost(state.model(), state.graph()).launches,
+        }
+    }
+}
+
+impl Task<'_> {
+    /// How much of a quantity the graph at the start takes.
+    pub fn start(&self, quantity: Quantity) -> f64 {
+        quantity.of(&self.root)
+    }
+}
+
+impl Env<'_> {
+    /// `log(start / now)` of the quantity that the objective is about: time, unless it says otherwise.
+    pub fn log_saved(&self) -> f64 {
+        let quantity = match self.settings.objective {
+            Objective::LogBestOf { quantity } => quantity,
+            _ => Quantity::Time,
+        };
+        match quantity {
+            Quantity::Time => (self.task.start_us() / self.state.total_us()).ln(),
+            _ => log_ratio(self.ledger.start_amount, self.ledger.amount),
+        }
+    }
+
+    /// How much of a quantity each candidate would leave: each is applied, weighed, and undone.
+    pub fn weigh_all(&mut self, quantity: Quantity) -> Vec<f64> {
+        let count = self.candidates();
+        let weigh = |position: usize| {
+            let candidate = self.candidate(position).clone();
+            let saved = self.state.apply(&candidate);
+            let amount = quantity.of(&self.state);
+            self.state.undo(saved);
+            amount
+        };
+        (0..count).map(weigh).collect()
+    }
+}
 
 /// What is rewarded.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -19,6 +89,11 @@ pub enum Objective {
     /// `log(b / b')`: the rewards of an episode sum to `log(c0 / best visited)`.
     #[default]
     LogBest,
+    /// The same of another quantity than time; the best graph is the one that takes least of it.
+    LogBestOf {
+        /// Which.
+        quantity: Quantity,
+    },
     /// `(c - c') / c0`: they sum to the gain of the last graph, as a share of the start.
     Difference,
     /// 0 until the end, then `log(c0 / best visited)`.
@@ -69,8 +144,11 @@ type Totals = [f64; 3];
 
 fn totals(state: &State<'_>) -> Totals {
     let cost = cost::graph_cost(state.model(), state.graph());
-    let memory = runtime::peak_memory(state.graph(), &BTreeMap::new()).bytes as f64;
-    [cost.time_us, memory, cost.launches]
+    [cost.time_us, memory(state), cost.launches]
+}
+
+fn memory(state: &State<'_>) -> f64 {
+    runtime::peak_memory(state.graph(), &BTreeMap::new()).bytes as f64
 }
 
 /// What an objective remembers of an episode.
@@ -78,6 +156,10 @@ pub(super) struct Ledger<'a> {
     objective: Objective,
     start: Totals,
     now: Totals,
+    /// Of the quantity of [`Objective::LogBestOf`]: at the start, now, and the least so far.
+    start_amount: f64,
+    amount: f64,
+    least: f64,
     measure: Option<Measure<'a>>,
     measured: FxHashMap<u128, f64>,
     /// Least measured time of the episode; `None` before the first measurement.
@@ -92,10 +174,17 @@ fn log_ratio(over: f64, under: f64) -> f64 {
 impl<'a> Ledger<'a> {
     pub fn new(objective: &Objective, root: &State<'_>) -> Ledger<'a> {
         let start = if matches!(objective, Objective::Weighted { .. }) { totals(root) } else { Totals::default() };
+        let start_amount = match objective {
+            Objective::LogBestOf { quantity } => quantity.of(root),
+            _ => 0.0,
+        };
         Ledger {
             objective: objective.clone(),
             start,
             now: start,
+            start_amount,
+            amount: start_amount,
+            least: start_amount,
             measure: None,
             measured: FxHashMap::default(),
             best_measured_us: None,
@@ -114,6 +203,7 @@ impl<'a> Ledger<'a> {
 
     pub fn reset(&mut self) {
         self.now = self.start;
+        (self.amount, self.least) = (self.start_amount, self.start_amount);
         self.best_measured_us = None;
     }
 
@@ -124,6 +214,12 @@ impl<'a> Ledger<'a> {
         let best_us = moment.best_before_us.min(after_us);
         let reward = match self.objective {
             Objective::LogBest => log_ratio(moment.best_before_us, best_us),
+            Objective::LogBestOf { quantity } => {
+                let before = self.least;
+                self.amount = quantity.of(moment.state);
+                self.least = before.min(self.amount);
+                return Transition { reward: log_ratio(before, self.least), is_best: is_less(self.amount, before) };
+            }
             Objective::Difference if start_us > 0.0 => (moment.before_us - after_us) / start_us,
             Objective::Difference => 0.0,
             Objective::Terminal if moment.over => log_ratio(start_us, best_us),

@@ -10,7 +10,7 @@ use crate::runtime;
 use crate::search::State;
 
 use super::tests::{model, rules};
-use super::{Action, Env, EnvSettings, Objective, Reach, Task};
+use super::{Action, Env, EnvSettings, Objective, Quantity, Reach, Task};
 use crate::rl::neighbourhood::Neighbourhoods;
 use crate::rl::observation::{ClassId, Observation, Plain};
 
@@ -251,6 +251,12 @@ fn objectives_are_as_their_formulas_say() {
     let (weighted, _) = rewards(&task, with(Objective::Weighted { time: 0.5, memory: 2.0, launches: 0.25 }), None);
     let part = |t: usize, at: usize| weights[at] * (vectors[t - 1][at] - vectors[t][at]) / vectors[0][at];
     close(&weighted, &steps(&|t| part(t, 0) + part(t, 1) + part(t, 2)));
+    for (at, quantity) in [(1, Quantity::Memory), (2, Quantity::Launches)] {
+        let least = |t: usize| vectors[..=t].iter().map(|v| v[at]).fold(f64::INFINITY, f64::min);
+        let (of_quantity, _) = rewards(&task, with(quantity.objective()), None);
+        close(&of_quantity, &steps(&|t| (least(t - 1) / least(t)).ln()));
+        assert_eq!(task.start(quantity), vectors[0][at]);
+    }
     // Measured after 3, 6, and at the end.
     let calls = Arc::new(AtomicUsize::new(0));
     let (measured, _) = rewards(&task, with(Objective::Measured { every: 3 }), Some(calls.clone()));

@@ -24,6 +24,8 @@ pub struct Latency {
 struct Bench {
     /// Medians in microseconds, by state hash and hash of the inputs' types, of which the first says nothing.
     known: FxHashMap<(u128, u64), f64>,
+    /// What was measured, in order, where it is kept.
+    kept: Option<Vec<(f64, Graph)>>,
     weights: Weights,
 }
 
@@ -37,6 +39,16 @@ impl Latency {
     /// Measures on this device.
     pub fn new(device: Device) -> Latency {
         Latency { device, bench: Mutex::default() }
+    }
+
+    /// Keeps what it measures from now on.
+    pub fn keep(&self) {
+        self.bench.lock().unwrap_or_else(PoisonError::into_inner).kept = Some(Vec::new());
+    }
+
+    /// Gives away the graphs that were measured since [`Latency::keep`], in order, with their medians in microseconds.
+    pub fn kept(&self) -> Vec<(f64, Graph)> {
+        self.bench.lock().unwrap_or_else(PoisonError::into_inner).kept.take().unwrap_or_default()
     }
 
     /// Graphs measured so far.
@@ -55,6 +67,9 @@ impl Latency {
         }
         let time_us = bench.measure(graph, self.device).unwrap_or(f64::INFINITY);
         bench.known.insert(key, time_us);
+        if let Some(kept) = &mut bench.kept {
+            kept.push((time_us, graph.clone()));
+        }
         time_us
     }
 }
@@ -85,7 +100,15 @@ mod tests {
         let time = latency.of(&small);
         assert!(time > 0.0 && time.is_finite());
         assert_eq!((latency.of(&small), latency.measurements()), (time, 1));
-        latency.of(&large);
+        latency.keep();
+        let slow = latency.of(&large);
+        latency.of(&small);
         assert_eq!(latency.measurements(), 2);
+        let kept = latency.kept();
+        assert_eq!(
+            kept.iter().map(|(time, g)| (*time, g.state_hash())).collect::<Vec<_>>(),
+            [(slow, large.state_hash())]
+        );
+        assert!(latency.kept().is_empty());
     }
 }

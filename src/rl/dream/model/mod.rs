@@ -22,6 +22,14 @@ use crate::rl::net::parameters::{Parameters, Place};
 /// Gain of the layers that predictions come from: small predictions at first, and not so small that learning is slow.
 const FIRST_GAIN: f64 = 0.5;
 
+/// Beginnings of the names of what says what is rewarded: the heads of reward, value and cost.
+const OF_REWARDS: [&str; 3] = ["reward.", "value.", "cost."];
+
+/// Whether a parameter, by its name, belongs to a head that says what is rewarded.
+pub fn is_of_rewards(name: &str) -> bool {
+    OF_REWARDS.iter().any(|head| name.starts_with(head))
+}
+
 /// What an LSTM carries from step to step.
 #[derive(Debug)]
 pub struct Carry {
@@ -118,6 +126,13 @@ impl WorldModel {
     /// Where it computes.
     pub fn device(&self) -> Device {
         self.parameters.device()
+    }
+
+    /// From now on only the heads that say what is rewarded are fitted.
+    pub fn freeze_dynamics(&self) {
+        for (_, parameter) in self.parameters.all().into_iter().filter(|(name, _)| !is_of_rewards(name)) {
+            let _ = parameter.set_requires_grad(false);
+        }
     }
 
     /// The carry at the start of `batch` episodes.

@@ -6,11 +6,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
+use super::play::Terms;
 use crate::rl::checkpoint::{self, CheckpointError, Opened, VERSION, to_json};
 use crate::rl::dream::config::ModelConfig;
 use crate::rl::dream::controller::ControllerShape;
 use crate::rl::dream::model::WorldModel;
 use crate::rl::dream::view::View;
+use crate::rl::env::Quantity;
 use crate::rl::net::encoder::EncoderConfig;
 use crate::rl::observation::FEATURE_VERSION;
 
@@ -31,9 +33,17 @@ pub struct DreamerConfig {
     pub horizon: usize,
     /// Rewards are multiplied by it.
     pub reward_scale: f64,
+    /// What is to become less.
+    #[serde(default, skip_serializing_if = "Quantity::is_time")]
+    pub objective: Quantity,
 }
 
 impl DreamerConfig {
+    /// On what terms it plays.
+    pub fn terms(&self) -> Terms {
+        Terms { horizon: self.horizon, reward_scale: self.reward_scale, objective: self.objective }
+    }
+
     /// The shape of C.
     pub fn controller(&self) -> ControllerShape {
         ControllerShape { rank: self.rank, hidden: self.model.hidden }

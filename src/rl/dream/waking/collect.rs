@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pilot::{Mind, Pilot};
-use super::play::{Eye, Pick, Playing, Scene, play};
+use super::play::{Eye, Pick, Playing, Scene, Terms, play};
 use crate::rl::dream::data::{Player, Trajectory};
 use crate::rl::dream::dream::Chance;
 use crate::rl::dream::slots::SLOTS;
@@ -19,10 +19,8 @@ pub struct Ground<'t, 'a> {
     pub task: &'t Arc<Task<'a>>,
     /// Its number.
     pub root: usize,
-    /// Actions of an episode at most.
-    pub horizon: usize,
-    /// Rewards are multiplied by it.
-    pub reward_scale: f64,
+    /// On what terms.
+    pub terms: Terms,
 }
 
 /// Episodes side by side.
@@ -37,7 +35,7 @@ const STRAYS: usize = 8;
 impl Ground<'_, '_> {
     /// An episode at its start.
     pub(super) fn begin<'a>(ground: &Ground<'_, 'a>, player: Player) -> Playing<'a> {
-        Playing::new(ground.task, ground.root, player, ground.horizon, ground.reward_scale)
+        Playing::new(ground.task, ground.root, player, ground.terms)
     }
 }
 

@@ -19,7 +19,7 @@ use super::shards::{Root, hash_of};
 use super::teach::beginning;
 use crate::graph::splitmix64;
 use crate::rl::dream::cma::SepCma;
-use crate::rl::dream::config::{Beginners, EnsembleConfig, FitConfig, PracticeConfig};
+use crate::rl::dream::config::{Beginners, EnsembleConfig, FitConfig, PracticeConfig, Refit};
 use crate::rl::dream::controller::Controllers;
 use crate::rl::dream::data::{Data, Player, Trajectory};
 use crate::rl::dream::fit::{Fit, rule_table};
@@ -57,6 +57,9 @@ pub struct LearnConfig {
     pub practice: PracticeConfig,
     /// How many Ms, and what for.
     pub ensemble: EnsembleConfig,
+    /// What of M is fitted anew, where it is that of another run (see [`super::transfer`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refit: Option<Refit>,
 }
 
 /// What is done next.
@@ -108,7 +111,8 @@ pub struct LearnState {
     pub student_steps: u64,
     /// The same of the other Ms.
     pub member_steps: Vec<u64>,
-    /// Least estimated time that was met of each graph, in microseconds.
+    /// Least that was met of each graph of what is to become less: estimated time in microseconds, or what the objective
+    /// says.
     pub best_us: Vec<f64>,
     /// Shards written.
     pub shards: usize,
@@ -171,9 +175,12 @@ impl<'a> Learner<'a> {
             cma,
             student_steps: 0,
             member_steps: vec![0; others.len()],
-            best_us: subjects.iter().map(|s| s.task.start_us()).collect(),
+            best_us: subjects.iter().map(|s| s.task.start(config.dreamer.objective)).collect(),
             shards: 0,
         };
+        if config.refit == Some(Refit::Heads) {
+            model.freeze_dynamics();
+        }
         let fit = Fit::new(&model);
         let table = rule_table(&rules, model.device());
         let data = Data { rules, trajectories: Vec::new() };
@@ -193,6 +200,21 @@ impl<'a> Learner<'a> {
     /// The graphs.
     pub fn subjects(&self) -> &[Subject<'a>] {
         &self.subjects
+    }
+
+    /// How much a graph takes at the start of what is to become less.
+    pub fn start(&self, root: usize) -> f64 {
+        self.subjects[root].task.start(self.config.dreamer.objective)
+    }
+
+    /// Begins with episodes that were played elsewhere, by shard, instead of playing in the first round.
+    pub fn inherit(&mut self, shards: &[Vec<Trajectory>]) {
+        for played in shards.iter().flatten() {
+            self.note(played.root, std::slice::from_ref(played));
+        }
+        self.data.trajectories = shards.concat();
+        self.state.shards = shards.len();
+        self.state.phase = Phase::Fit { at: 0 };
     }
 
     /// The graphs, as shards name them.
@@ -360,8 +382,7 @@ impl<'a> Learner<'a> {
     }
 
     pub(super) fn ground<'t>(&self, task: &'t Arc<Task<'a>>, root: usize) -> Ground<'t, 'a> {
-        let DreamerConfig { horizon, reward_scale, .. } = self.config.dreamer;
-        Ground { task, root, horizon, reward_scale }
+        Ground { task, root, terms: self.config.dreamer.terms() }
     }
 
     pub(super) fn controllers(&self, parameters: &[f64]) -> Controllers {
@@ -372,13 +393,13 @@ impl<'a> Learner<'a> {
     pub(super) fn note(&mut self, root: usize, played: &[Trajectory]) {
         let scale = self.config.dreamer.reward_scale;
         let best = played.iter().map(|t| t.total()).fold(0.0f32, f32::max);
-        let best_us = self.subjects[root].task.start_us() * (-f64::from(best) / scale).exp();
+        let best_us = self.start(root) * (-f64::from(best) / scale).exp();
         self.state.best_us[root] = self.state.best_us[root].min(best_us);
     }
 
-    /// The units of what M reads, by the first round's episodes.
+    /// The units of what M reads, by the first round's episodes. Another run's M knows its own.
     fn measure_scales(&mut self) {
-        if self.state.round == 0 {
+        if self.state.round == 0 && self.config.refit.is_none() {
             let fit_to = self.data.split(HELD_OUT).0;
             let all = Sequences::new(&fit_to, self.model.device());
             self.model.scales.measure(&all, self.config.dreamer.model.normalise_deltas);

@@ -18,4 +18,5 @@ pub mod taking;
 mod teach;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 pub mod worth;

@@ -8,7 +8,7 @@ use crate::rl::dream::frame::{Deed, Frame};
 use crate::rl::dream::slots::{SLOTS, Seat, Seats};
 use crate::rl::dream::view::{Look, View};
 
-use crate::rl::env::{Action, Env, EnvSettings, Task};
+use crate::rl::env::{Action, Env, EnvSettings, Quantity, Task};
 use crate::rl::neighbourhood::Neighbourhoods;
 use crate::rl::net::digest::{Digest, NodeKey};
 use crate::rl::observation::RuleObservation;
@@ -131,19 +131,48 @@ impl Scene {
     }
 }
 
+/// On what terms episodes are played.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Terms {
+    /// Actions of an episode at most.
+    pub horizon: usize,
+    /// Rewards are multiplied by it.
+    pub reward_scale: f64,
+    /// What is to become less.
+    pub objective: Quantity,
+}
+
+impl Terms {
+    fn begin<'a>(&self, task: &Arc<Task<'a>>) -> Env<'a> {
+        let objective = self.objective.objective();
+        Env::new(task.clone(), EnvSettings { horizon: self.horizon, objective, ..EnvSettings::default() })
+    }
+
+    /// What has been saved so far, scaled.
+    fn saved(&self, env: &Env<'_>) -> f32 {
+        (self.reward_scale * env.log_saved()) as f32
+    }
+
+    /// Takes an action; what it earns, scaled.
+    fn step(&self, env: &mut Env<'_>, action: Option<u32>) -> f32 {
+        let step = env.step(action.map_or(Action::Stop, |site| Action::Apply(site as usize)));
+        (step.reward * self.reward_scale) as f32
+    }
+}
+
 /// An episode under way, written down as it goes.
 pub struct Playing<'a> {
     /// The environment.
     pub env: Env<'a>,
     seats: Seats,
     record: Trajectory,
-    reward_scale: f64,
+    terms: Terms,
 }
 
 impl<'a> Playing<'a> {
     /// At the start of an episode of a task, which is number `root`.
-    pub fn new(task: &Arc<Task<'a>>, root: usize, player: Player, horizon: usize, reward_scale: f64) -> Playing<'a> {
-        let env = Env::new(task.clone(), EnvSettings { horizon, ..EnvSettings::default() });
+    pub fn new(task: &Arc<Task<'a>>, root: usize, player: Player, terms: Terms) -> Playing<'a> {
+        let env = terms.begin(task);
         let record = Trajectory {
             root,
             player,
@@ -153,7 +182,7 @@ impl<'a> Playing<'a> {
             rewards: Vec::new(),
             costs: Vec::new(),
         };
-        Playing { env, seats: Seats::default(), record, reward_scale }
+        Playing { env, seats: Seats::default(), record, terms }
     }
 
     /// The state now; to be called once before each action, and once more when it is over.
@@ -161,8 +190,7 @@ impl<'a> Playing<'a> {
         let (mut frame, seats) = look.frame(&digest, &mut self.seats);
         let taking = Taking::new(&mut self.env, &digest, &seats);
         frame.takes = taking.all();
-        let info = self.env.info();
-        self.record.costs.push((self.reward_scale * (info.start_us / info.cost_us).ln()) as f32);
+        self.record.costs.push(self.terms.saved(&self.env));
         self.record.frames.push(frame.clone());
         Scene { digest, look, frame, seats, taking }
     }
@@ -179,10 +207,9 @@ impl<'a> Playing<'a> {
 
     /// Takes an action.
     pub fn step(&mut self, (action, deed): (Option<u32>, Deed)) {
-        let step = self.env.step(action.map_or(Action::Stop, |site| Action::Apply(site as usize)));
+        self.record.rewards.push(self.terms.step(&mut self.env, action));
         self.record.actions.push(action);
         self.record.deeds.push(deed);
-        self.record.rewards.push((step.reward * self.reward_scale) as f32);
     }
 
     /// What was written down; the episode is over, and its last state was looked at.
@@ -216,14 +243,8 @@ pub fn play<'a>(eye: &mut Eye, mut playing: Vec<Playing<'a>>, choose: Choose<'_>
 }
 
 /// Takes up the actions of an episode again, to make its states anew: the same as they were.
-pub fn replay(
-    eye: &mut Eye,
-    task: &Arc<Task<'_>>,
-    like: &Header,
-    horizon: usize,
-    reward_scale: f64,
-) -> Option<Trajectory> {
-    let playing = Playing::new(task, like.root, like.player, horizon, reward_scale);
+pub fn replay(eye: &mut Eye, task: &Arc<Task<'_>>, like: &Header, terms: Terms) -> Option<Trajectory> {
+    let playing = Playing::new(task, like.root, like.player, terms);
     let mut fits = true;
     let mut played = play(eye, vec![playing], &mut |_, scene, at| {
         let site = like.actions.get(at).copied().flatten();
@@ -233,6 +254,22 @@ pub fn replay(
     });
     let trajectory = played.pop()?;
     (fits && trajectory.actions == like.actions).then_some(trajectory)
+}
+
+/// Judges an episode anew, on other terms: what it saw stays as it was, what its actions earn and save is that of the
+/// objective. `None` if the actions do not fit the task.
+pub fn judge(task: &Arc<Task<'_>>, played: &Trajectory, terms: Terms) -> Option<Trajectory> {
+    let mut env = terms.begin(task);
+    let (mut rewards, mut costs) = (Vec::with_capacity(played.len()), vec![terms.saved(&env)]);
+    for &action in &played.actions {
+        let fits = action.is_none_or(|site| (site as usize) < env.candidates());
+        if env.is_over() || !fits {
+            return None;
+        }
+        rewards.push(terms.step(&mut env, action));
+        costs.push(terms.saved(&env));
+    }
+    env.is_over().then(|| Trajectory { rewards, costs, ..played.clone() })
 }
 
 /// What an episode is, without what follows from it.

@@ -10,6 +10,7 @@ use tch::Tensor;
 use super::learner::{LearnConfig, LearnState, Learner, Unit};
 use super::shards::{self, ShardError, ShardHeader};
 use crate::rl::checkpoint::{self, CHECKPOINT_FORMAT, CheckpointError, Opened, VERSION, to_json};
+use crate::rl::dream::data::Trajectory;
 use crate::rl::metrics::Recorder;
 use crate::rl::run::{RunError, checkpoint_path, keep_config};
 
@@ -34,6 +35,9 @@ pub struct DreamRunConfig {
     /// Digest of the file of learned latency that corrects the costs, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<String>,
+    /// Digest of the file that V and M were taken from, if another run's were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_from: Option<String>,
     /// The settings.
     pub learn: LearnConfig,
 }
@@ -87,9 +91,19 @@ impl DreamRun {
             take_up(folder, learner)?;
         }
         let recorder = Recorder::open(folder, learner.state().units).map_err(io(folder))?;
-        let dreamer = config.learn.dreamer;
-        let header = ShardHeader::new(config.library.clone(), dreamer.horizon, dreamer.reward_scale, learner.roots());
+        let header = ShardHeader::new(config.library.clone(), config.learn.dreamer.terms(), learner.roots());
         Ok(DreamRun { folder: folder.to_owned(), recorder, header })
+    }
+
+    /// Writes down the episodes that the learner begins with, by shard.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn keep(&self, shards: &[Vec<Trajectory>]) -> Result<(), DreamRunError> {
+        for (number, episodes) in shards.iter().enumerate() {
+            shards::write(&shard(&self.folder, number), &self.header, episodes)?;
+        }
+        Ok(())
     }
 
     /// Writes down what a unit did.

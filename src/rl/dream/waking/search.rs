@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 use super::agent::Dreamer;
 use super::lookahead::{CONSIDERED, SIMULATIONS, Way, as_pick, decide, prior};
 use super::pilot::{Mind, Pilot};
-use super::play::{Eye, Pick, Playing, Scene};
+use super::play::{Eye, Pick, Playing, Scene, Terms};
 use crate::graph::Graph;
 use crate::rewrite::Candidate;
 use crate::rl::dream::controller::Controllers;
@@ -66,7 +66,7 @@ impl Search for DreamSearch {
             random: Random::new(self.seed),
             way: self.way,
             mind: Mind { model: &model, table: &table, controllers: &controllers, others: &[] },
-            settings: (config.horizon, config.reward_scale),
+            terms: config.terms(),
             eye: &mut eye,
         };
         let stop_reason = run.search().unwrap_or(StopReason::Exhausted);
@@ -82,7 +82,7 @@ struct Running<'p, 'r> {
     random: Random,
     way: Way,
     mind: Mind<'r>,
-    settings: (usize, f64),
+    terms: Terms,
     eye: &'r mut Eye,
 }
 
@@ -157,8 +157,7 @@ impl<'p> Running<'p, '_> {
         pilot: &Pilot<'_>,
         (scene, pick): (&Scene, Pick),
     ) -> Result<f32, StopReason> {
-        let (horizon, reward_scale) = self.settings;
-        let mut other = Playing::new(task, 0, Player::Controller, horizon, reward_scale);
+        let mut other = Playing::new(task, 0, Player::Controller, self.terms);
         for &action in playing.actions() {
             other.step((action, Deed::Stop));
         }
@@ -191,8 +190,7 @@ impl<'p> Running<'p, '_> {
 
     /// Plays an episode. One that does not stray ends where it comes back to where it was.
     fn episode(&mut self, task: &Arc<Task<'p>>, origin: &[Arc<Candidate>], strays: f64) -> Option<StopReason> {
-        let (horizon, reward_scale) = self.settings;
-        let mut playing = Playing::new(task, 0, Player::Controller, horizon, reward_scale);
+        let mut playing = Playing::new(task, 0, Player::Controller, self.terms);
         let mut pilot = Pilot::new(self.mind);
         let mut seen = FxHashSet::from_iter([playing.env.graph().state_hash()]);
         while !playing.env.is_over() {
@@ -207,7 +205,7 @@ impl<'p> Running<'p, '_> {
                     Err(reason) => return Some(reason),
                 },
                 None => {
-                    let left = horizon - playing.actions().len();
+                    let left = self.terms.horizon - playing.actions().len();
                     decide(self.way, &pilot, &scene, left, &mut self.random)
                 }
             };

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use super::play::{Eye, Header, replay};
+use super::play::{Eye, Header, Terms, judge, replay};
 use crate::formats::write_atomically;
 use crate::rl::checkpoint::{self, CheckpointError, Opened, VERSION};
 use crate::rl::dream::data::Trajectory;
 use crate::rl::dream::frame::{Deed, EMPTY, Frame, SLOT_FEATURES, WHOLE};
 use crate::rl::dream::slots::SLOTS;
-use crate::rl::env::Task;
+use crate::rl::env::{Quantity, Task};
 use crate::rl::observation::FEATURE_VERSION;
 
 /// `format` of headers.
@@ -76,6 +76,9 @@ pub struct ShardHeader {
     pub horizon: usize,
     /// Rewards are multiplied by it.
     pub reward_scale: f64,
+    /// What is rewarded.
+    #[serde(default, skip_serializing_if = "Quantity::is_time")]
+    pub objective: Quantity,
     /// The root graphs.
     pub roots: Vec<Root>,
     /// The episodes.
@@ -84,7 +87,8 @@ pub struct ShardHeader {
 
 impl ShardHeader {
     /// A header without episodes.
-    pub fn new(library: String, horizon: usize, reward_scale: f64, roots: Vec<Root>) -> ShardHeader {
+    pub fn new(library: String, terms: Terms, roots: Vec<Root>) -> ShardHeader {
+        let Terms { horizon, reward_scale, objective } = terms;
         let format = FORMAT.to_owned();
         let trajectories = Vec::new();
         ShardHeader {
@@ -94,9 +98,30 @@ impl ShardHeader {
             library,
             horizon,
             reward_scale,
+            objective,
             roots,
             trajectories,
         }
+    }
+
+    /// On what terms its episodes were played.
+    pub fn terms(&self) -> Terms {
+        Terms { horizon: self.horizon, reward_scale: self.reward_scale, objective: self.objective }
+    }
+
+    /// That it is of these graphs, which are in the order of the roots.
+    ///
+    /// # Errors
+    /// Which is another.
+    fn check_roots(&self, path: &Path, tasks: &[Arc<Task<'_>>]) -> Result<(), ShardError> {
+        for (at, root) in self.roots.iter().enumerate() {
+            let hash = tasks.get(at).map(|task| hash_of(task));
+            if hash.as_ref() != Some(&root.hash) {
+                let problem = format!("graph {at}, {}, is another one", root.name);
+                return Err(ShardError::Header { path: path.to_owned(), problem });
+            }
+        }
+        Ok(())
     }
 
     /// Reads a header.
@@ -248,18 +273,29 @@ pub fn read(path: &Path) -> Result<(ShardHeader, Vec<Trajectory>), ShardError> {
 /// A header cannot be read, or its actions do not fit the graphs.
 pub fn remake(path: &Path, eye: &mut Eye, tasks: &[Arc<Task<'_>>]) -> Result<Vec<Trajectory>, ShardError> {
     let header = ShardHeader::read(path)?;
-    let wrong = |problem: String| ShardError::Header { path: path.to_owned(), problem };
-    for (at, root) in header.roots.iter().enumerate() {
-        let hash = tasks.get(at).map(|task| hash_of(task));
-        if hash.as_ref() != Some(&root.hash) {
-            return Err(wrong(format!("graph {at}, {}, is another one", root.name)));
-        }
-    }
+    header.check_roots(path, tasks)?;
     let again = |(at, like): (usize, &Header)| {
-        replay(eye, &tasks[like.root], like, header.horizon, header.reward_scale)
-            .ok_or_else(|| wrong(format!("the actions of episode {at} do not fit its graph and the rules")))
+        replay(eye, &tasks[like.root], like, header.terms()).ok_or_else(|| misfit(path, at))
     };
     header.trajectories.iter().enumerate().map(again).collect()
+}
+
+fn misfit(path: &Path, episode: usize) -> ShardError {
+    let problem = format!("the actions of episode {episode} do not fit its graph and the rules");
+    ShardError::Header { path: path.to_owned(), problem }
+}
+
+/// A shard's episodes judged by another objective, from what V saw then and what its actions do to the graphs; the tasks are in
+/// the order of the roots.
+///
+/// # Errors
+/// A file cannot be read, or its actions do not fit the graphs.
+pub fn judged(path: &Path, tasks: &[Arc<Task<'_>>], objective: Quantity) -> Result<Vec<Trajectory>, ShardError> {
+    let (header, played) = read(path)?;
+    header.check_roots(path, tasks)?;
+    let terms = Terms { objective, ..header.terms() };
+    let again = |(at, t): (usize, &Trajectory)| judge(&tasks[t.root], t, terms).ok_or_else(|| misfit(path, at));
+    played.iter().enumerate().map(again).collect()
 }
 
 /// State hash of a task's graph, in hexadecimal digits.

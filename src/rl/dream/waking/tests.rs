@@ -12,9 +12,10 @@ use super::play::Eye;
 use super::run::{DreamRun, DreamRunConfig, shard};
 use super::search::DreamSearch;
 use super::shards::{self, ShardError};
+use super::transfer::Source;
 use crate::cost::{DeviceProfile, Roofline};
 use crate::rl::dream::config::{
-    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, RolloutShape, Teacher,
+    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Teacher,
 };
 use crate::rl::dream::data::{Player, Trajectory};
 use crate::rl::dream::dream::{Chance, STOP};
@@ -24,8 +25,8 @@ use crate::rl::dream::practice::Practice;
 use crate::rl::dream::quality::effective_rank;
 use crate::rl::dream::tests::numbers;
 use crate::rl::dream::world::World;
-use crate::rl::env::Task;
 use crate::rl::env::tests::{model as graph, rules};
+use crate::rl::env::{Action, Env, EnvSettings, Quantity, Task};
 use crate::rl::net::encoder::EncoderConfig;
 use crate::rl::random::Random;
 use crate::rl::trainer::Subject;
@@ -37,7 +38,7 @@ fn config(seed: u64) -> LearnConfig {
     let model = ModelConfig { hidden: 24, components: 2, slot_width: 24, births: 4, ..ModelConfig::default() };
     LearnConfig {
         seed,
-        dreamer: DreamerConfig { encoder, model, rank: 1, horizon: 8, reward_scale: 10.0 },
+        dreamer: DreamerConfig { encoder, model, rank: 1, horizon: 8, reward_scale: 10.0, objective: Quantity::Time },
         pretrain_updates: 0,
         rounds: 2,
         episodes: 6,
@@ -46,6 +47,7 @@ fn config(seed: u64) -> LearnConfig {
         fit: FitConfig { epochs: 3, batch: 4, ..FitConfig::default() },
         practice: PracticeConfig { population: 6, dreams: 2, generations: 3, ..PracticeConfig::default() },
         ensemble: EnsembleConfig::default(),
+        refit: None,
     }
 }
 
@@ -70,6 +72,7 @@ fn run_config(learn: LearnConfig) -> DreamRunConfig {
         models: vec!["nasrnn_4".to_owned()],
         encoder_from: None,
         latency: None,
+        model_from: None,
         learn,
     }
 }
@@ -205,6 +208,107 @@ fn stopped_at(config: LearnConfig, stops: &[usize]) {
         let refused = DreamRun::open(dir.path(), &other, &mut new()).unwrap_err().to_string();
         assert!(refused.contains("learn.seed: there 3, here 4"), "{refused}");
     }
+}
+
+/// Learns for time in a folder, to the end.
+fn learn_in(folder: &std::path::Path, config: LearnConfig, names: &[&str], model: &Roofline) -> Vec<Trajectory> {
+    let mut learner = learner(config, names, model);
+    let settings = DreamRunConfig { models: names.iter().map(|n| (*n).to_owned()).collect(), ..run_config(config) };
+    let mut run = DreamRun::open(folder, &settings, &mut learner).unwrap();
+    while !learner.is_done() {
+        let unit = learner.advance();
+        run.record(&learner, &unit).unwrap();
+    }
+    run.save(&mut learner, &settings).unwrap();
+    learner.data().trajectories.clone()
+}
+
+#[test]
+fn episodes_are_judged_anew_as_if_they_had_been_played_for_the_other_objective() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let names = ["nasrnn_4", "inception_pair"];
+    let dir = tempfile::tempdir().unwrap();
+    let played = learn_in(dir.path(), LearnConfig { rounds: 1, ..config(2) }, &names, &model);
+    let source = Source::open(dir.path(), Device::Cpu).unwrap();
+    let tasks: Vec<_> = names.map(|name| Arc::new(Task::new(&graph(name, &[]), rules(), &model))).into();
+    assert!(source.episodes(&tasks, Quantity::Time).unwrap().concat() == played, "time again is as it was");
+    let close = |a: f32, b: f64| (f64::from(a) - b).abs() < 1e-4;
+    let mut less = 0;
+    for t in source.episodes(&tasks, Quantity::Launches).unwrap().concat() {
+        // By hand: the graphs of the episode, their launches, and the least so far.
+        let mut env = Env::new(tasks[t.root].clone(), EnvSettings { horizon: 8, ..EnvSettings::default() });
+        let launches = |env: &Env<'_>| crate::cost::graph_cost(&model, env.graph()).launches;
+        let start = launches(&env);
+        let mut least = start;
+        assert_eq!((t.costs[0], t.costs.len()), (0.0, t.len() + 1));
+        for (at, action) in t.actions.iter().enumerate() {
+            env.step(action.map_or(Action::Stop, |site| Action::Apply(site as usize)));
+            let (now, before) = (launches(&env), least);
+            least = least.min(now);
+            assert!(close(t.rewards[at], 10.0 * (before / least).ln()), "{at}: {t:?}");
+            assert!(close(t.costs[at + 1], 10.0 * (start / now).ln()), "{at}: {t:?}");
+        }
+        less += usize::from(least < start);
+    }
+    assert!(less > 5, "{less}");
+    let swapped: Vec<_> = tasks.iter().rev().cloned().collect();
+    let refused = source.episodes(&swapped, Quantity::Launches).unwrap_err().to_string();
+    assert!(refused.contains("graph 0, nasrnn_4, is another one"), "{refused}");
+}
+
+#[test]
+fn a_model_that_was_learned_for_time_serves_another_objective() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let names = ["nasrnn_4"];
+    let dir = tempfile::tempdir().unwrap();
+    let played = learn_in(dir.path(), LearnConfig { rounds: 1, ..config(2) }, &names, &model);
+    let mut source = Source::open(dir.path(), Device::Cpu).unwrap();
+    let settings = source.settings(Quantity::Launches);
+    let theirs: Vec<(String, Vec<f32>)> =
+        source.dreamer(settings, 9).unwrap().tensors().iter().map(|(name, t)| (name.clone(), numbers(t))).collect();
+    for refit in [Refit::Heads, Refit::All] {
+        let fit = FitConfig { epochs: 12, ..config(9).fit };
+        let config = LearnConfig { dreamer: settings, refit: Some(refit), rounds: 1, fit, ..config(9) };
+        let begin = |source: &mut Source| {
+            let subjects = learner(config, &names, &model).subjects().iter().map(copy_of).collect();
+            Learner::new(config, subjects, source.dreamer(settings, 9).unwrap())
+        };
+        let mut second = begin(&mut source);
+        let tasks: Vec<_> = second.subjects().iter().map(|s| s.task.clone()).collect();
+        let shards = source.episodes(&tasks, Quantity::Launches).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let run_config = DreamRunConfig { model_from: Some("digest".to_owned()), ..run_config(config) };
+        let run = DreamRun::open(folder.path(), &run_config, &mut second).unwrap();
+        run.keep(&shards).unwrap();
+        second.inherit(&shards);
+        run.save(&mut second, &run_config).unwrap();
+        let mut losses = Vec::new();
+        while !second.is_done() {
+            losses.extend(second.advance().metrics.get("losses/reward").copied());
+        }
+        assert!(losses[11] < 0.5 * losses[0], "{refit:?}: {losses:?}");
+        assert_eq!((second.state().real_steps, second.data().trajectories.len()), (0, played.len()));
+        assert!(second.state().best_us[0] < second.start(0), "{refit:?}");
+        // Exactly what is to be fitted has changed.
+        let ours = second.dreamer().tensors();
+        for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+            let of_rewards = ["model.reward.", "model.value.", "model.cost."].iter().any(|head| name.starts_with(head));
+            let fitted = of_rewards || (refit == Refit::All && name.starts_with("model."));
+            assert!((numbers(ours) != *theirs) == fitted, "{refit:?} {name}");
+        }
+        // Going on from what was kept at the beginning leads to the same.
+        let mut third = begin(&mut source);
+        DreamRun::open(folder.path(), &run_config, &mut third).unwrap();
+        while !third.is_done() {
+            third.advance();
+        }
+        assert_eq!(third.state(), second.state(), "{refit:?}");
+        assert!(fingerprint(&mut third) == fingerprint(&mut second), "{refit:?}");
+    }
+}
+
+fn copy_of<'a>(subject: &Subject<'a>) -> Subject<'a> {
+    Subject { name: subject.name.clone(), task: subject.task.clone(), known_us: subject.known_us }
 }
 
 #[test]
