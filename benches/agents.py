@@ -3,11 +3,14 @@
     python3 benches/agents.py train GRAPHOPT FOLDER [--steps N] [--seeds N...] [--budget N] MODEL...
     python3 benches/agents.py search GRAPHOPT FOLDER [the same]
     python3 benches/agents.py zoo GRAPHOPT FOLDER --agents FILE... -- MODEL...
-    python3 benches/agents.py table FOLDER/runs.csv > docs/results/agents.md
+    python3 benches/agents.py dream GRAPHOPT FOLDER [--seeds N...] [--budget N] [--flags=FLAGS] [--kinds NAME...] MODEL...
+    python3 benches/agents.py table FOLDER/runs.csv [MORE.csv...] > docs/results/agents.md
 
 Every method may make BUDGET graphs (`train`). The searches without training run again with as many graphs as training and use
 of the agent made together, and again for as long as the training took (`search`): what is learned must pay for its training.
-`zoo` uses agents that were trained elsewhere as they are.
+`zoo` uses agents that were trained elsewhere as they are. `dream` trains a world model for each model and seed, in the ways of
+DREAMS below, and searches by it; its rows, in FOLDER/dream.csv, say how many real steps and seconds that took, and FLAGS are
+more flags of its trainings (`--flags="--rounds 2 --episodes 32"`). Of several files of rows, `table` makes one table.
 Rows are added to FOLDER/runs.csv as they come; a row that is there already is not made again.
 """
 
@@ -21,6 +24,12 @@ import sys
 import time
 from pathlib import Path
 
+# How a controller is trained in dreams, and the searches that are made with what came of it, by the names they have in rows.
+DREAMS = {
+    "dream": ([], {"dream": "dream", "mpc": "mpc", "gumbel": "gumbel, exact", "gumbel-dream": "gumbel, learned"}),
+    "dyna": (["--controller", "ppo", "--rollout-shape", "100x1"], {"dream": "dyna"}),
+    "imitation": (["--controller", "imitation"], {"dream": "imitation of mpc"}),
+}
 FIELDS = ["model", "training_seed", "allowance", "method", "seed", "start_us", "best_us", "pops", "seconds"]
 
 
@@ -69,6 +78,53 @@ def run(options):
         evaluate(model, "-", "equal time", "--budget", str(10**9), "--time", seconds, "--seeds", "1")
 
 
+def dream(options):
+    folder = Path(options.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "dream.csv"
+    fields = [*FIELDS, "real_steps", "dream_steps", "training_seconds"]
+    known = set()
+    if path.exists():
+        known = {(row["model"], row["training_seed"], row["method"]) for row in csv.DictReader(path.open())}
+    else:
+        path.write_text(",".join(fields) + "\n")
+    for seed in options.seeds:
+        for model in options.models:
+            for kind in options.kinds:
+                flags, searches = DREAMS[kind]
+                if all((model, str(seed), name) in known for name in searches.values()):
+                    continue
+                trained = train_dream(options, folder, model, kind, flags, seed)
+                out = dream_folder(folder, model, kind, seed)
+                command = [options.graphopt, "evaluate", model, "--json", "--agent", out / "agent.safetensors"]
+                command += ["--budget", options.budget, "--seeds", 1, "--seed", seed, "--methods", ",".join(searches)]
+                found = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+                with path.open("a") as file:
+                    writer = csv.DictWriter(file, fields, extrasaction="ignore")
+                    for row in json.loads(found)["runs"]:
+                        named = {**row, **trained, "method": searches[row["method"]]}
+                        writer.writerow({**named, "training_seed": seed, "allowance": "use alone"})
+                print(f"{model} {kind} {seed}: {trained['training_seconds']:.0f} s", file=sys.stderr)
+
+
+def dream_folder(folder, model, kind, seed):
+    return folder / "runs" / f"{Path(model).stem}-{kind}-{seed}"
+
+
+def train_dream(options, folder, model, kind, flags, seed):
+    """What the training took, now or before: real steps, dreamt steps, and seconds."""
+    out = dream_folder(folder, model, kind, seed)
+    done = out / "trained.json"
+    if not done.exists():
+        begin = time.time()
+        command = [options.graphopt, "train-world-model", model, "--out", out, "--seed", seed, "--json"]
+        command += [*flags, *options.flags.split()]
+        result = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
+        taken = {key: result[key] for key in ("real_steps", "dream_steps")}
+        done.write_text(json.dumps({**taken, "training_seconds": time.time() - begin}))
+    return json.loads(done.read_text())
+
+
 def run_folder(folder, model, seed):
     return folder / "runs" / f"{Path(model).stem}-{seed}"
 
@@ -102,8 +158,8 @@ def interval(by_model, draws=2000):
     return means[int(0.025 * draws)], means[int(0.975 * draws)]
 
 
-def table(path):
-    rows = list(csv.DictReader(open(path)))
+def table(paths):
+    rows = [row for path in paths for row in csv.DictReader(open(path))]
     models = list(dict.fromkeys(row["model"] for row in rows))
     best = {m: min(float(r["best_us"]) for r in rows if r["model"] == m) for m in models}
 
@@ -154,10 +210,20 @@ def main():
     zoo.add_argument("--budget", type=int, default=2_000)
     zoo.add_argument("--agents", nargs="+", required=True)
     zoo.add_argument("models", nargs="+")
-    commands.add_parser("table").add_argument("rows")
+    dreams = commands.add_parser("dream")
+    dreams.add_argument("graphopt")
+    dreams.add_argument("folder")
+    dreams.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    dreams.add_argument("--budget", type=int, default=2_000)
+    dreams.add_argument("--flags", default="")
+    dreams.add_argument("--kinds", nargs="+", default=list(DREAMS), choices=list(DREAMS))
+    dreams.add_argument("models", nargs="+")
+    commands.add_parser("table").add_argument("rows", nargs="+")
     options = parser.parse_args()
     if options.command == "table":
         table(options.rows)
+    elif options.command == "dream":
+        dream(options)
     else:
         run(options)
 

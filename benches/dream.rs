@@ -19,7 +19,7 @@ use std::time::Instant;
 use graphopt::cost::{DeviceProfile, Roofline};
 use graphopt::rewrite::RuleSet;
 use graphopt::rl::dream::config::{
-    Beginners, EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Teacher,
+    Beginners, EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Sees, Teacher, VisionConfig,
 };
 use graphopt::rl::dream::controller::{ControllerShape, Controllers};
 use graphopt::rl::dream::data::Trajectory;
@@ -77,6 +77,8 @@ fn config(seed: u64) -> LearnConfig {
             encoder: EncoderConfig::default(),
             model: ModelConfig::default(),
             rank: RANK,
+            controller_sees: Sees::StateAndMemory,
+            controller_hidden: 0,
             horizon: HORIZON,
             reward_scale: 10.0,
             objective: Quantity::Time,
@@ -86,6 +88,7 @@ fn config(seed: u64) -> LearnConfig {
         episodes: 64,
         beginners: Beginners::All,
         aggregate: true,
+        vision: VisionConfig::default(),
         fit: FitConfig::default(),
         practice: PracticeConfig::default(),
         ensemble: EnsembleConfig::default(),
@@ -144,7 +147,7 @@ fn speed(rules: &Arc<RuleSet>, model: &Roofline, threads: usize) {
         );
     };
     let start = learner.starts()[0].clone();
-    let shape = ControllerShape { rank: RANK, hidden: world.config.hidden };
+    let shape = ControllerShape::linear(RANK, world.config.hidden);
     let controllers = Controllers::new(shape, &[shape.first(true)], Device::Cpu);
     for temperature in [0.0, 1.0] {
         for _ in 0..2 {
@@ -166,7 +169,7 @@ fn speed(rules: &Arc<RuleSet>, model: &Roofline, threads: usize) {
         }
     }
     let practice = PracticeConfig { population: 64, dreams: 64, ..PracticeConfig::default() };
-    let practice = Practice::new(world, table, vec![&start], practice, (RANK, STEPS));
+    let practice = Practice::new(world, table, vec![&start], practice, (shape, STEPS));
     let (mut cma, mut random) = (practice.begin(), Random::new(0));
     for _ in 0..2 {
         let begin = Instant::now();
@@ -263,9 +266,10 @@ fn temperature(rules: &Arc<RuleSet>, model: &Roofline, name: &str, seeds: u64, g
             for temperature in TEMPERATURES {
                 let of = PracticeConfig { temperature, warm_start, generations, ..PracticeConfig::default() };
                 let begin = Instant::now();
+                let shape = learner.config().dreamer.controller();
                 let (middle, dreamt) = {
                     let practice =
-                        Practice::new(learner.model(), learner.rules(), learner.starts(), of, (RANK, HORIZON));
+                        Practice::new(learner.model(), learner.rules(), learner.starts(), of, (shape, HORIZON));
                     let (mut cma, mut random) = (practice.begin(), Random::new(seed));
                     for _ in 0..generations {
                         practice.generation(&mut cma, &mut random);

@@ -17,7 +17,8 @@ use std::time::Instant;
 use graphopt::cost::{DeviceProfile, Roofline};
 use graphopt::rewrite::RuleSet;
 use graphopt::rl::dream::config::{
-    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, RolloutShape, Teacher,
+    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, RolloutShape, Sees, Teacher,
+    VisionConfig,
 };
 use graphopt::rl::dream::controller::Controllers;
 use graphopt::rl::dream::data::Trajectory;
@@ -60,6 +61,8 @@ fn config(seed: u64) -> LearnConfig {
             encoder: EncoderConfig::default(),
             model: ModelConfig::default(),
             rank: 2,
+            controller_sees: Sees::StateAndMemory,
+            controller_hidden: 0,
             horizon: HORIZON,
             reward_scale: 10.0,
             objective: Quantity::Time,
@@ -69,6 +72,7 @@ fn config(seed: u64) -> LearnConfig {
         episodes: 16,
         beginners: Beginners::All,
         aggregate: true,
+        vision: VisionConfig::default(),
         fit: FitConfig::default(),
         practice: PracticeConfig::default(),
         ensemble: EnsembleConfig::default(),

@@ -379,6 +379,7 @@ fn an_agent_is_trained_gone_on_with_used_and_compared() {
     fs::write(folder.join("bad.safetensors"), "nothing").unwrap();
     refused(&["optimise", model, "--search", "ppo", "--agent", "bad.safetensors"], "bad.safetensors");
     refused(&["evaluate", model, "--agent", model], "not a safetensors file");
+    refused(&["evaluate", model, "--methods", "greedy,dream"], "--methods dream: there are greedy, backtracking");
     fs::create_dir(folder.join("other")).unwrap();
     fs::write(folder.join("other/config.json"), "{}").unwrap();
     refused(&["train-agent", model, "--out", "other", "--preset", "debug"], "other/config.json");
@@ -458,11 +459,15 @@ fn a_world_model_is_learned_gone_on_with_and_used() {
         assert!(after.as_f64().unwrap() <= before.as_f64().unwrap() + 1e-6, "{search}: {after} of {before}");
     }
 
-    let evaluate = ["evaluate", model, "--budget", "10", "--seeds", "1", "--device", "cpu", "--json"];
-    let report = graphopt(folder, &[&evaluate[..], &agent].concat()).ok().json();
-    let methods: Vec<&str> = report["runs"].as_array().unwrap().iter().map(|r| r["method"].as_str().unwrap()).collect();
+    let evaluate = |more: &[&str]| {
+        let all = ["evaluate", model, "--budget", "10", "--seeds", "1", "--device", "cpu", "--json"];
+        let report = graphopt(folder, &[&all[..], &agent, more].concat()).ok().json();
+        let runs = report["runs"].as_array().unwrap().iter();
+        runs.map(|r| r["method"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
     let dreamt = ["dream", "mpc", "mpc-random", "mpc-cem", "gumbel", "gumbel-dream"];
-    assert!(methods.ends_with(&dreamt), "{methods:?}");
+    assert!(evaluate(&[]).ends_with(&dreamt.map(str::to_owned)));
+    assert_eq!(evaluate(&["--methods", "gumbel,greedy"]), ["greedy", "gumbel"]);
 
     let other = |out: &str, more: &[&str]| {
         let args = ["train-world-model", model, "--out", out, "--preset", "debug", "--device", "cpu", "--json"];
@@ -473,12 +478,16 @@ fn a_world_model_is_learned_gone_on_with_and_used() {
     let ppo = ["--controller", "ppo", "--rollout-shape", "10x2"];
     assert!(other("ensemble", &[&ensemble[..], &ppo].concat()).contains("practice/policy_loss"));
     assert!(folder.join("ensemble/data/shard-0004.json").exists(), "what the curious one played");
-    assert!(other("imitation", &["--controller", "imitation", "--rounds", "1"]).contains("practice/agreement"));
+    let hidden = ["--controller-sees", "state", "--controller-hidden", "3", "--encoder", "trained"];
+    let imitation = ["--controller", "imitation", "--rounds", "1", "--encoder-loss", "task"];
+    let told = other("imitation", &[&imitation[..], &hidden].concat());
+    assert!(told.contains("practice/agreement") && told.contains("losses/vision_next"));
 
     let refused = |args: &[&str], text: &str| graphopt(folder, &[args, &["--device", "cpu"]].concat()).refused(text);
     refused(&["optimise", model, "--search", "dream"], "train-world-model");
     refused(&["train-world-model", model, "--out", "wide", "--rollout-shape", "10x10"], "--controller ppo");
     refused(&["optimise", model, "--search", "ppo", "--agent", "run/agent.safetensors"], "graphopt-dreamer");
     refused(&["train-world-model", model, "--out", "wide", "--hidden", "512"], "fewer than 1000");
+    refused(&["train-world-model", model, "--out", "wide", "--controller-hidden", "8"], "hidden layer of 8");
     refused(&["train-world-model", model, "--out", "wide", "--encoder-from", model], "not a safetensors file");
 }

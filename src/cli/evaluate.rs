@@ -46,6 +46,9 @@ pub struct Evaluate {
     /// An agent, as `train-agent` or `train-world-model` writes it (agent.safetensors), or `built-in`.
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
+    /// Runs these methods alone, by their names in the table.
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    methods: Vec<String>,
     /// Rewritten graphs for each method.
     #[arg(long, value_name = "N", default_value_t = Budget::default().pops)]
     budget: usize,
@@ -190,6 +193,15 @@ impl Evaluate {
                 methods.push(Method { search, seed: Some(seed) });
             }
         }
+        let has = |name: &String| methods.iter().any(|method| method.search.name() == name);
+        if let Some(unknown) = self.methods.iter().find(|name| !has(name)) {
+            let mut names: Vec<&str> = methods.iter().map(|method| method.search.name()).collect();
+            names.dedup();
+            bail!("--methods {unknown}: there are {}; some need --agent", names.join(", "));
+        }
+        let is_asked =
+            |method: &Method| self.methods.is_empty() || self.methods.iter().any(|n| n == method.search.name());
+        methods.retain(is_asked);
         Ok(methods)
     }
 }

@@ -94,6 +94,38 @@ pub enum Refit {
     All,
 }
 
+/// What V's encoder is trained by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VisionLoss {
+    /// Telling operators and edges.
+    #[default]
+    Reconstruct,
+    /// Telling what an action earns, how the cost changes, and what is seen next.
+    Task,
+}
+
+/// How V's encoder is trained.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VisionConfig {
+    /// By what.
+    pub loss: VisionLoss,
+    /// Updates in every round, before M is fitted; 0 keeps it as it is after pre-training.
+    pub updates: usize,
+}
+
+/// What C reads of a state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sees {
+    /// What V sees.
+    State,
+    /// That, and what M remembers: the output of its LSTM.
+    #[default]
+    StateAndMemory,
+}
+
 /// By what C is trained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

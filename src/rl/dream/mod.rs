@@ -38,5 +38,6 @@ pub mod through;
 #[cfg(test)]
 mod toy;
 pub mod view;
+pub mod vision;
 pub mod waking;
 pub mod world;

@@ -37,16 +37,15 @@ pub struct Practice<'m> {
 }
 
 impl<'m> Practice<'m> {
-    /// Of controllers of this rank, in dreams of at most `horizon` actions that begin in these states, one after another.
+    /// Of controllers of this shape, in dreams of at most `horizon` actions that begin in these states, one after another.
     pub fn new(
         models: impl Into<Ensemble<'m>>,
         table: &Tensor,
         starts: Vec<&'m Frame>,
         config: PracticeConfig,
-        (rank, horizon): (usize, usize),
+        (shape, horizon): (ControllerShape, usize),
     ) -> Practice<'m> {
         let models = models.into();
-        let shape = ControllerShape { rank, hidden: models.first.config.hidden };
         Practice { models, table: table.shallow_clone(), starts, shape, config, horizon }
     }
 

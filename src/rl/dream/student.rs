@@ -10,7 +10,7 @@ use crate::rl::net::parameters::Parameters;
 
 /// Logits are scores times this: a controller that takes what earns most at once is to be sure of it.
 pub const SHARPNESS: f64 = 3.0;
-/// Deviation of the first parameters of the form, whose two sides would both be without a gradient at 0.
+/// Deviation of the first parameters of the form and of a hidden layer: at 0, what they are multiplied by would have no gradient.
 const FIRST_DEVIATION: f64 = 0.05;
 /// Width of the critic.
 const CRITIC: usize = 64;
@@ -70,7 +70,7 @@ impl Student {
 
     /// `[B]`: what is expected from states `[B, Z]` on.
     pub fn value(&self, state: &Tensor) -> Tensor {
-        self.critic.forward(state).squeeze_dim(-1)
+        self.critic.forward(&self.shape.reads(state)).squeeze_dim(-1)
     }
 
     /// One step of Adam against the gradient of a loss; none if the gradient is not finite.
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn it_begins_as_the_controller_it_is_given_but_for_the_form() {
-        let shape = ControllerShape { rank: 2, hidden: 8 };
+        let shape = ControllerShape::linear(2, 8);
         let first = shape.first(true);
         let student = Student::new(shape, &first, Device::Cpu, 3);
         let own = student.controller();

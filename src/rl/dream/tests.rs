@@ -3,7 +3,7 @@
 use tch::{Device, Tensor};
 
 use super::cem::{self, Cem};
-use super::config::{FitConfig, ModelConfig, PracticeConfig};
+use super::config::{FitConfig, ModelConfig, PracticeConfig, Sees};
 use super::controller::ControllerShape;
 use super::data::Trajectory;
 use super::dream::{Chance, STOP};
@@ -77,17 +77,17 @@ fn a_controller_trained_in_the_dream_of_a_chain_is_optimal_on_the_chain() {
         ..PracticeConfig::default()
     };
     let start = random_episode(&mut Random::new(9)).frames.remove(0);
-    let practice = Practice::new(&model, &table, vec![&start], config, (RANK, HORIZON));
+    let shape = ControllerShape::linear(RANK, model.config.hidden);
+    let practice = Practice::new(&model, &table, vec![&start], config, (shape, HORIZON));
     let (mut cma, mut random) = (practice.begin(), Random::new(1));
-    let before = play(&model, &table, &cma.mean, RANK);
+    let before = play(&model, &table, &cma.mean, shape);
     for _ in 0..config.generations {
         practice.generation(&mut cma, &mut random);
     }
-    let after = play(&model, &table, &cma.mean, RANK);
+    let after = play(&model, &table, &cma.mean, shape);
     assert!(after.0 == 10.0 && after.1 == LENGTH, "before {before:?}, after {after:?}");
 
     // By PPO: whole dreams from the start, then short ones that go on from real states.
-    let shape = ControllerShape { rank: RANK, hidden: model.config.hidden };
     let models = Ensemble::from(&model);
     for depth in [HORIZON, 3] {
         let mut student = Student::new(shape, &shape.first(false), Device::Cpu, 5);
@@ -101,7 +101,7 @@ fn a_controller_trained_in_the_dream_of_a_chain_is_optimal_on_the_chain() {
             let update = ppo::update(&mut student, &mut dream, depth, &ppo::config(), &mut chance);
             assert!(update.steps > 0 && update.value_loss.is_finite());
         }
-        let taught = play(&model, &table, &student.controller(), RANK);
+        let taught = play(&model, &table, &student.controller(), shape);
         assert!(taught.0 == 10.0 && taught.1 == LENGTH, "PPO, {depth} deep: {taught:?}");
     }
 
@@ -112,7 +112,7 @@ fn a_controller_trained_in_the_dream_of_a_chain_is_optimal_on_the_chain() {
         let played = Rollouts::of_episodes(&student, (&model, &table), &unseen, &ppo::config());
         regress::learn(&mut student, &played, &ppo::config(), &mut own);
     }
-    let taught = play(&model, &table, &student.controller(), RANK);
+    let taught = play(&model, &table, &student.controller(), shape);
     // It imitates what random walkers did when that turned out well: it arrives, but not always straight on.
     assert!(taught.0 == 10.0, "replay: {taught:?}");
     let mut student = Student::new(shape, &shape.first(false), Device::Cpu, 8);
@@ -124,7 +124,7 @@ fn a_controller_trained_in_the_dream_of_a_chain_is_optimal_on_the_chain() {
         assert!(ascent.steps > 0 && ascent.norm.is_finite());
         earned.push(ascent.mean);
     }
-    let taught = play(&model, &table, &student.controller(), RANK);
+    let taught = play(&model, &table, &student.controller(), shape);
     assert!(taught.0 == 10.0 && taught.1 == LENGTH, "gradient: {taught:?}, {earned:?}");
 
     // By an expert that looks ahead; and by looking ahead alone.
@@ -135,10 +135,52 @@ fn a_controller_trained_in_the_dream_of_a_chain_is_optimal_on_the_chain() {
         let dream = replayed(&models, &table, &unseen, 32, &mut random).unwrap();
         agreement.push(lesson(&mut student, &dream, &plan, &mut random).agreement);
     }
-    let taught = play(&model, &table, &student.controller(), RANK);
+    let taught = play(&model, &table, &student.controller(), shape);
     assert!(taught.0 == 10.0 && taught.1 == LENGTH, "imitation: {taught:?}, {agreement:?}");
     let cem = play_by(&model, &table, |dream| cem::choice(dream, &Cem::default(), &mut random));
     assert!(cem.0 == 10.0 && cem.1 == LENGTH, "{cem:?}");
+}
+
+#[test]
+fn a_hidden_layer_on_the_state_alone_learns_by_every_teacher() {
+    let (model, table, unseen) = fitted(3, 60, 0);
+    let unseen: Vec<&Trajectory> = unseen.iter().collect();
+    let linear = ControllerShape::linear(RANK, model.config.hidden);
+    let shape = ControllerShape { sees: Sees::State, hidden: 6, ..linear };
+    // It begins as one that stops at once.
+    let mut begin = shape.first(false);
+    *begin.last_mut().unwrap() = 0.5;
+    assert_eq!(play(&model, &table, &begin, shape).0, 0.0);
+    let start = random_episode(&mut Random::new(9)).frames.remove(0);
+    let config =
+        PracticeConfig { population: 24, dreams: 4, sigma: 0.5, temperature: 0.3, ..PracticeConfig::default() };
+    let practice = Practice::new(&model, &table, vec![&start], config, (shape, HORIZON));
+    let (mut cma, mut random) = (practice.begin_at(begin.clone()), Random::new(1));
+    for _ in 0..40 {
+        practice.generation(&mut cma, &mut random);
+    }
+    let taught = play(&model, &table, &cma.mean, shape);
+    assert!(taught.0 == 10.0, "evolution: {taught:?}");
+
+    let models = Ensemble::from(&model);
+    let (mut student, mut random) = (Student::new(shape, &begin, Device::Cpu, 5), Random::new(2));
+    for _ in 0..40 {
+        let mut dream = replayed(&models, &table, &unseen, 192, &mut random).unwrap();
+        let draws = dream.len();
+        let mut chance = Chance { temperature: 0.3, random: &mut random, draws };
+        ppo::update(&mut student, &mut dream, 3, &ppo::config(), &mut chance);
+    }
+    let taught = play(&model, &table, &student.controller(), shape);
+    assert!(taught.0 == 10.0, "PPO: {taught:?}");
+
+    let (mut student, mut random) = (Student::new(shape, &begin, Device::Cpu, 6), Random::new(3));
+    let plan = Plan { depth: 6, paths: 1, temperature: 0.0, proposals: Proposals::Controller };
+    for _ in 0..60 {
+        let dream = replayed(&models, &table, &unseen, 32, &mut random).unwrap();
+        lesson(&mut student, &dream, &plan, &mut random);
+    }
+    let taught = play(&model, &table, &student.controller(), shape);
+    assert!(taught.0 == 10.0, "imitation: {taught:?}");
 }
 
 #[test]
@@ -238,8 +280,9 @@ fn the_same_seed_gives_the_same_model_and_the_same_dream() {
     let run = |seed| {
         let (model, table, _) = fitted(2, 2, seed);
         let config = PracticeConfig { population: 6, dreams: 3, ..PracticeConfig::default() };
+        let shape = ControllerShape::linear(RANK, model.config.hidden);
         let start = random_episode(&mut Random::new(9)).frames.remove(0);
-        let practice = Practice::new(&model, &table, vec![&start], config, (RANK, HORIZON));
+        let practice = Practice::new(&model, &table, vec![&start], config, (shape, HORIZON));
         let (mut cma, mut random) = (practice.begin(), Random::new(1));
         let returns: Vec<f64> = (0..3).map(|_| practice.generation(&mut cma, &mut random).mean).collect();
         let all: Vec<f32> = model.parameters.all().iter().flat_map(|(_, t)| numbers(t)).collect();

@@ -93,8 +93,7 @@ pub fn random_episode(random: &mut Random) -> Trajectory {
 }
 
 /// What a controller earns on the chain itself, and in how many steps.
-pub fn play(model: &WorldModel, table: &Tensor, parameters: &[f64], rank: usize) -> (f32, usize) {
-    let shape = ControllerShape { rank, hidden: model.config.hidden };
+pub fn play(model: &WorldModel, table: &Tensor, parameters: &[f64], shape: ControllerShape) -> (f32, usize) {
     let controllers = Controllers::new(shape, &[parameters.to_vec()], Device::Cpu);
     play_by(model, table, |dream| {
         let (state, slots, present) = (dream.state(), dream.slots(), dream.present());

@@ -14,6 +14,6 @@ pub mod parameters;
 pub mod policy;
 pub mod segment;
 #[cfg(test)]
-mod testing;
+pub(in crate::rl) mod testing;
 #[cfg(test)]
 mod tests;

@@ -45,6 +45,17 @@ impl Scales {
         }
     }
 
+    /// The same numbers.
+    pub fn share(&self) -> Scales {
+        let both = |[mean, deviation]: &[Tensor; 2]| [mean.shallow_clone(), deviation.shallow_clone()];
+        Scales {
+            whole: both(&self.whole),
+            delta: both(&self.delta),
+            slot: both(&self.slot),
+            slot_delta: self.slot_delta.shallow_clone(),
+        }
+    }
+
     /// Of data. With `normalise_deltas` off, changes are in units of the deviation of states.
     pub fn measure(&mut self, data: &Sequences, normalise_deltas: bool) {
         no_grad(|| {

@@ -9,17 +9,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::agent::{self, Dreamer, DreamerConfig};
+use super::agent::{self, Dreamer, DreamerConfig, find};
 use super::collect::{Ground, Sight, collect, collect_by};
 use super::members::Member;
 use super::pilot::Mind;
 use super::play::Eye;
 use super::quality_metrics::describe;
+use super::seeing::vision;
 use super::shards::{Root, hash_of};
 use super::teach::beginning;
 use crate::graph::splitmix64;
 use crate::rl::dream::cma::SepCma;
-use crate::rl::dream::config::{Beginners, EnsembleConfig, FitConfig, PracticeConfig, Refit};
+use crate::rl::dream::config::{Beginners, EnsembleConfig, FitConfig, PracticeConfig, Refit, VisionConfig};
 use crate::rl::dream::controller::Controllers;
 use crate::rl::dream::data::{Data, Player, Trajectory};
 use crate::rl::dream::fit::{Fit, rule_table};
@@ -28,6 +29,7 @@ use crate::rl::dream::model::WorldModel;
 use crate::rl::dream::quality::{self, effective_rank};
 use crate::rl::dream::sequences::Sequences;
 use crate::rl::dream::student::Student;
+use crate::rl::dream::vision::Vision;
 use crate::rl::env::Task;
 use crate::rl::metrics::Metrics;
 use crate::rl::random::Random;
@@ -41,7 +43,7 @@ pub struct LearnConfig {
     pub seed: u64,
     /// V, M and C.
     pub dreamer: DreamerConfig,
-    /// Updates of the graph auto-encoder that V's encoder is trained by; 0 leaves it random.
+    /// Updates that V's encoder is pre-trained by; 0 leaves it random.
     pub pretrain_updates: usize,
     /// Times round the loop.
     pub rounds: usize,
@@ -51,6 +53,9 @@ pub struct LearnConfig {
     pub beginners: Beginners,
     /// Whether later rounds add what the controller plays; else they go on with the episodes of the first.
     pub aggregate: bool,
+    /// How V's encoder is trained.
+    #[serde(default)]
+    pub vision: VisionConfig,
     /// How M is fitted.
     pub fit: FitConfig,
     /// How C is trained.
@@ -68,6 +73,11 @@ pub struct LearnConfig {
 pub enum Phase {
     /// Play: part number `at`, a player on a graph.
     Collect {
+        /// Which.
+        at: usize,
+    },
+    /// Train V's encoder: part number `at`.
+    See {
         /// Which.
         at: usize,
     },
@@ -109,6 +119,12 @@ pub struct LearnState {
     pub cma: SepCma,
     /// Steps of Adam in its training by gradients.
     pub student_steps: u64,
+    /// The same of V's encoder.
+    #[serde(default)]
+    pub vision_steps: u64,
+    /// So many episodes were looked at again by V as it was behind its last training.
+    #[serde(default)]
+    pub looked_at: usize,
     /// The same of the other Ms.
     pub member_steps: Vec<u64>,
     /// Least that was met of each graph of what is to become less: estimated time in microseconds, or what the objective
@@ -139,6 +155,8 @@ pub struct Learner<'a> {
     pub(super) eye: Eye,
     pub(super) model: WorldModel,
     fit: Fit,
+    /// V's encoder where it learns.
+    pub(super) vision: Option<Vision>,
     /// The other Ms of an ensemble.
     pub(super) others: Vec<Member>,
     /// C where it learns by gradients.
@@ -153,7 +171,7 @@ fn member_prefix(at: usize) -> String {
 }
 
 /// Makes the random numbers of units differ by what they are for.
-const PURPOSES: [u64; 4] = [0x636f_6c6c, 0x6669_7421, 0x6472_6561, 0x7265_616c];
+const PURPOSES: [u64; 5] = [0x636f_6c6c, 0x6669_7421, 0x6472_6561, 0x7265_616c, 0x7365_6521];
 
 impl<'a> Learner<'a> {
     /// A loop that begins, with a dreamer that knows nothing but its encoder.
@@ -174,6 +192,8 @@ impl<'a> Learner<'a> {
             controller,
             cma,
             student_steps: 0,
+            vision_steps: 0,
+            looked_at: 0,
             member_steps: vec![0; others.len()],
             best_us: subjects.iter().map(|s| s.task.start(config.dreamer.objective)).collect(),
             shards: 0,
@@ -182,9 +202,10 @@ impl<'a> Learner<'a> {
             model.freeze_dynamics();
         }
         let fit = Fit::new(&model);
+        let vision = vision(&config, &eye.view);
         let table = rule_table(&rules, model.device());
         let data = Data { rules, trajectories: Vec::new() };
-        Learner { config, subjects, eye, model, fit, others, student, rules: table, data, state }
+        Learner { config, subjects, eye, model, fit, vision, others, student, rules: table, data, state }
     }
 
     /// The settings.
@@ -243,6 +264,11 @@ impl<'a> Learner<'a> {
         let mut copy = Dreamer::new(self.config.dreamer, self.model.device(), 0).expect("these settings are in use");
         agent::take_up(&mut copy.view, &mut copy.model, &self.tensors_of_networks());
         copy.controller.clone_from(&self.state.controller);
+        copy.set_ensemble(self.config.ensemble);
+        for (other, member) in copy.others.iter().zip(&self.others) {
+            let own = member.model.parameters.all();
+            other.parameters.copy_from(|name| find(&own, name));
+        }
         copy
     }
 
@@ -258,6 +284,8 @@ impl<'a> Learner<'a> {
         let student: Vec<(String, Tensor)> = student.collect();
         let mut all: Vec<(String, Tensor)> =
             self.tensors_of_networks().into_iter().chain(adam).chain(student).collect();
+        let vision = self.vision.iter().flat_map(Vision::tensors);
+        all.extend(vision.map(|(name, t)| (format!("vision.{name}"), t)));
         for (at, member) in self.others.iter_mut().enumerate() {
             all.extend(member.tensors().into_iter().map(|(name, t)| (format!("{}{name}", member_prefix(at)), t)));
         }
@@ -284,14 +312,21 @@ impl<'a> Learner<'a> {
         let value = |name: String| values.iter().find(|(n, _)| *n == name).map(|(_, t)| t.shallow_clone());
         self.fit.adam().restore(state.adam_steps, |name| value(format!("adam.{name}")));
         self.student.restore(state.student_steps, |name| value(format!("student.{name}")));
+        if let Some(vision) = &mut self.vision {
+            vision.restore(state.vision_steps, |name| value(format!("vision.{name}")));
+        }
         for (at, member) in self.others.iter_mut().enumerate() {
             member.restore(state.member_steps[at], |name| value(format!("{}{name}", member_prefix(at))));
-            member.share_scales(&mut self.model);
+            member.share_scales(&self.model);
         }
         self.data.rules = self.eye.rules(&self.subjects[0].task);
         self.rules = rule_table(&self.data.rules, self.model.device());
         self.data.trajectories = episodes;
         self.state = state;
+        // Shards hold what V saw when episodes were played. While it learns, nothing reads that.
+        if self.state.looked_at > 0 && !matches!(self.state.phase, Phase::See { .. }) {
+            self.look_again();
+        }
         Ok(())
     }
 
@@ -304,6 +339,7 @@ impl<'a> Learner<'a> {
     pub fn advance(&mut self) -> Unit {
         let unit = match self.state.phase {
             Phase::Collect { at } => self.collect(at),
+            Phase::See { at } => self.see(at),
             Phase::Fit { at } => self.fit_epoch(at),
             Phase::Practise { at } => self.practise(at),
             Phase::Evaluate => self.evaluate(),
@@ -353,7 +389,13 @@ impl<'a> Learner<'a> {
                 // Only who is curious asks them.
                 let of = if player == Player::Curious { self.others.as_slice() } else { &[] };
                 let others: Vec<&WorldModel> = of.iter().map(|member| &member.model).collect();
-                let mind = Mind { model: &self.model, table: &self.rules, controllers: &controllers, others: &others };
+                let mind = Mind {
+                    model: &self.model,
+                    table: &self.rules,
+                    controllers: &controllers,
+                    others: &others,
+                    penalty: 0.0,
+                };
                 collect_by(&mut self.eye, &ground, (player, mind), (Sight::Slots, STRAYS), count, &mut random)
             } else {
                 let is_earlier = |t: &&Trajectory| t.root == root && t.player == Player::Greedy;
@@ -375,8 +417,7 @@ impl<'a> Learner<'a> {
             Phase::Collect { at: at + 1 }
         } else {
             self.learn_from_real(&mut metrics);
-            self.measure_scales();
-            if self.config.practice.generations > 0 { Phase::Fit { at: 0 } } else { Phase::Evaluate }
+            self.after_play()
         };
         Unit { metrics, episodes }
     }
@@ -397,13 +438,14 @@ impl<'a> Learner<'a> {
         self.state.best_us[root] = self.state.best_us[root].min(best_us);
     }
 
-    /// The units of what M reads, by the first round's episodes. Another run's M knows its own.
-    fn measure_scales(&mut self) {
-        if self.state.round == 0 && self.config.refit.is_none() {
+    /// The units of what M reads, by the first round's episodes; what V sees otherwise than before has other ones. Another run's M
+    /// knows its own.
+    pub(super) fn measure_scales(&mut self) {
+        if (self.state.round == 0 && self.config.refit.is_none()) || self.config.vision.updates > 0 {
             let fit_to = self.data.split(HELD_OUT).0;
             let all = Sequences::new(&fit_to, self.model.device());
             self.model.scales.measure(&all, self.config.dreamer.model.normalise_deltas);
-            self.others.iter_mut().for_each(|member| member.share_scales(&mut self.model));
+            self.others.iter_mut().for_each(|member| member.share_scales(&self.model));
         }
     }
 

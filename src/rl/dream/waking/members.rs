@@ -41,11 +41,8 @@ impl Member {
     }
 
     /// Reads and predicts on the same scales as another.
-    pub fn share_scales(&mut self, with: &mut WorldModel) {
-        let theirs = with.scales.tensors();
-        for ((_, own), (_, their)) in self.model.scales.tensors().into_iter().zip(theirs) {
-            *own = their.shallow_clone();
-        }
+    pub fn share_scales(&mut self, with: &WorldModel) {
+        self.model.scales = with.scales.share();
     }
 
     /// Steps of Adam.

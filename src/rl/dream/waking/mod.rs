@@ -13,6 +13,7 @@ pub mod pretrain;
 mod quality_metrics;
 pub mod run;
 pub mod search;
+mod seeing;
 pub mod shards;
 pub mod taking;
 mod teach;

@@ -19,6 +19,8 @@ pub struct Mind<'m> {
     pub controllers: &'m Controllers,
     /// Models that look on, to tell where they differ from M.
     pub others: &'m [&'m WorldModel],
+    /// What is taken from a dream's reward for each unit that they differ by.
+    pub penalty: f64,
 }
 
 /// A mind in an episode.
@@ -45,7 +47,7 @@ impl<'m> Pilot<'m> {
         let states = stack(&[frame], self.mind.model.device());
         let shadows = self.mind.others.iter().zip(&self.others).map(|(model, carry)| (*model, carry.share()));
         let dream = Dream::from_states(self.mind.model, self.mind.table, self.carry.share(), states);
-        dream.with_shadows(shadows.collect(), 0.0)
+        dream.with_shadows(shadows.collect(), self.mind.penalty)
     }
 
     /// Its mind.

@@ -20,8 +20,8 @@ use crate::rl::rule_features::observe_rule;
 pub struct Eye {
     /// V.
     pub view: View,
-    known: Neighbourhoods,
-    rules: Vec<RuleObservation>,
+    pub(super) known: Neighbourhoods,
+    pub(super) rules: Vec<RuleObservation>,
 }
 
 /// Classes are forgotten when their table takes more than this.

@@ -5,12 +5,18 @@ use tch::{Device, Tensor};
 use super::agent::Dreamer;
 use super::learner::LearnConfig;
 use crate::rl::agent::{Agent, AgentConfig};
+use crate::rl::dream::config::VisionLoss;
 use crate::rl::net::autoencoder::Reconstruction;
 use crate::rl::ppo::PpoConfig;
 use crate::rl::trainer::{RewardConfig, Subject, TrainConfig, TrainError, Trainer};
 
 /// Graphs that are reconstructed together.
 const TOGETHER: usize = 8;
+
+/// Whether V's encoder is trained before anything is played.
+pub fn pretrains(config: &LearnConfig) -> bool {
+    config.vision.loss == VisionLoss::Reconstruct && config.pretrain_updates > 0
+}
 
 /// A dreamer whose encoder was trained to reconstruct these graphs along random rewrites.
 ///

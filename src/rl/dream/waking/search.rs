@@ -16,6 +16,7 @@ use crate::rl::dream::controller::Controllers;
 use crate::rl::dream::data::Player;
 use crate::rl::dream::fit::rule_table;
 use crate::rl::dream::frame::Deed;
+use crate::rl::dream::model::WorldModel;
 use crate::rl::dream::plan::gumbel_choice;
 use crate::rl::env::Task;
 use crate::rl::random::Random;
@@ -55,23 +56,31 @@ impl Search for DreamSearch {
     }
 
     fn run(&self, problem: &Problem<'_>, watcher: Watcher<'_>) -> (Graph, Report) {
-        let Dreamer { view, model, controller, config } =
+        let Dreamer { view, model, controller, config, others, ensemble } =
             self.dreamer.borrow_mut().take().expect("a search does not run within itself");
         let mut eye = Eye::new(view);
         let task = Arc::new(Task::new(problem.graph, problem.rules.clone(), problem.model));
         let table = rule_table(&eye.rules(&task), model.device());
         let controllers = Controllers::new(config.controller(), std::slice::from_ref(&controller), model.device());
+        // They dream along for what their differences take from rewards; else nobody asks them.
+        let asked: Vec<&WorldModel> = others.iter().filter(|_| ensemble.penalty > 0.0).collect();
         let mut run = Running {
             tracker: Tracker::new(problem, watcher),
             random: Random::new(self.seed),
             way: self.way,
-            mind: Mind { model: &model, table: &table, controllers: &controllers, others: &[] },
+            mind: Mind {
+                model: &model,
+                table: &table,
+                controllers: &controllers,
+                others: &asked,
+                penalty: ensemble.penalty,
+            },
             terms: config.terms(),
             eye: &mut eye,
         };
         let stop_reason = run.search().unwrap_or(StopReason::Exhausted);
         let result = run.tracker.report(self.name(), stop_reason);
-        *self.dreamer.borrow_mut() = Some(Dreamer { view: eye.view, model, controller, config });
+        *self.dreamer.borrow_mut() = Some(Dreamer { view: eye.view, model, controller, config, others, ensemble });
         result
     }
 }

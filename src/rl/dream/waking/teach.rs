@@ -7,6 +7,7 @@ use super::learner::{LearnConfig, Learner, Phase, Unit};
 use super::lookahead::DEPTH;
 use crate::rl::dream::cma::SepCma;
 use crate::rl::dream::config::{Planning, PracticeConfig, Teacher};
+use crate::rl::dream::controller::ControllerShape;
 use crate::rl::dream::data::Trajectory;
 use crate::rl::dream::dream::{Chance, Dream};
 use crate::rl::dream::ensemble::Ensemble;
@@ -42,9 +43,9 @@ pub(super) fn beginning(config: &LearnConfig, device: Device) -> (Student, Vec<f
 }
 
 impl Learner<'_> {
-    /// Rank of controllers, and actions of a dream.
-    pub(super) fn dreams(&self) -> (usize, usize) {
-        (self.config.dreamer.rank, self.config.dreamer.horizon)
+    /// Shape of controllers, and actions of a dream.
+    pub(super) fn dreams(&self) -> (ControllerShape, usize) {
+        (self.config.dreamer.controller(), self.config.dreamer.horizon)
     }
 
     /// Begins C anew, by these settings, with M and the episodes as they are.

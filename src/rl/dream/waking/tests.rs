@@ -6,7 +6,7 @@ use tch::{Device, Tensor};
 
 use super::agent::{Dreamer, DreamerConfig};
 use super::exact::Exact;
-use super::learner::{LearnConfig, Learner};
+use super::learner::{LearnConfig, Learner, Phase};
 use super::lookahead::Way;
 use super::play::Eye;
 use super::run::{DreamRun, DreamRunConfig, shard};
@@ -15,12 +15,13 @@ use super::shards::{self, ShardError};
 use super::transfer::Source;
 use crate::cost::{DeviceProfile, Roofline};
 use crate::rl::dream::config::{
-    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Teacher,
+    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Sees, Teacher,
+    VisionConfig, VisionLoss,
 };
 use crate::rl::dream::data::{Player, Trajectory};
 use crate::rl::dream::dream::{Chance, STOP};
 use crate::rl::dream::fit::rule_table;
-use crate::rl::dream::frame::{Deed, WHOLE};
+use crate::rl::dream::frame::{Deed, GLOBALS_AT, WHOLE};
 use crate::rl::dream::practice::Practice;
 use crate::rl::dream::quality::effective_rank;
 use crate::rl::dream::tests::numbers;
@@ -38,12 +39,22 @@ fn config(seed: u64) -> LearnConfig {
     let model = ModelConfig { hidden: 24, components: 2, slot_width: 24, births: 4, ..ModelConfig::default() };
     LearnConfig {
         seed,
-        dreamer: DreamerConfig { encoder, model, rank: 1, horizon: 8, reward_scale: 10.0, objective: Quantity::Time },
+        dreamer: DreamerConfig {
+            encoder,
+            model,
+            rank: 1,
+            controller_sees: Sees::StateAndMemory,
+            controller_hidden: 0,
+            horizon: 8,
+            reward_scale: 10.0,
+            objective: Quantity::Time,
+        },
         pretrain_updates: 0,
         rounds: 2,
         episodes: 6,
         beginners: Beginners::All,
         aggregate: true,
+        vision: VisionConfig::default(),
         fit: FitConfig { epochs: 3, batch: 4, ..FitConfig::default() },
         practice: PracticeConfig { population: 6, dreams: 2, generations: 3, ..PracticeConfig::default() },
         ensemble: EnsembleConfig::default(),
@@ -99,7 +110,20 @@ fn an_ensemble_and_ppo_go_on_as_if_they_had_not_stopped() {
 #[test]
 fn lessons_go_on_as_if_they_had_not_stopped() {
     let practice = PracticeConfig { teacher: Teacher::Expert, ..config(3).practice };
-    stopped_at(LearnConfig { practice, rounds: 1, ..config(3) }, &[10]);
+    // Of a controller that sees the state alone, through a hidden layer.
+    let dreamer = DreamerConfig { controller_sees: Sees::State, controller_hidden: 3, ..config(3).dreamer };
+    stopped_at(LearnConfig { practice, dreamer, rounds: 1, ..config(3) }, &[10]);
+}
+
+#[test]
+fn encoders_that_are_trained_go_on_as_if_they_had_not_stopped() {
+    let vision = VisionConfig { loss: VisionLoss::Task, updates: 16 };
+    // Units: 6 parts played, 4 of V, 3 epochs, 3 generations, an evaluation; then 2, 2, 3, ... Stopped while V learns, and while the
+    // next round plays, when older episodes are as V saw them again and newer ones as they were played.
+    stopped_at(LearnConfig { vision, pretrain_updates: 32, ..config(3) }, &[8, 18]);
+    // By reconstructing: stopped while V learns.
+    let vision = VisionConfig { loss: VisionLoss::Reconstruct, updates: 16 };
+    stopped_at(LearnConfig { vision, rounds: 1, ..config(3) }, &[7]);
 }
 
 #[test]
@@ -331,19 +355,7 @@ fn shards_hold_what_was_played_and_actions_alone_make_it_again() {
         let (_, cached) = shards::read(&path).unwrap();
         let again = shards::remake(&path, &mut eye, &tasks).unwrap();
         for (a, b) in cached.iter().zip(&again) {
-            assert_eq!((&a.actions, a.rewards.len(), &a.costs), (&b.actions, b.len(), &b.costs));
-            for (x, y) in a.deeds.iter().zip(&b.deeds) {
-                let takes = |deed: &Deed| match deed {
-                    Deed::Apply { takes, slot, rule, .. } => Some((takes.clone(), *slot, *rule)),
-                    Deed::Stop => None,
-                };
-                assert_eq!(takes(x), takes(y));
-            }
-            for (x, y) in a.frames.iter().zip(&b.frames) {
-                assert_eq!((x.rules, x.kept, &x.takes), (y.rules, y.kept, &y.takes));
-                let close = x.features.iter().zip(&y.features).all(|(p, q)| (p - q).abs() < 1e-3);
-                assert!(close && x.whole.iter().zip(&y.whole).all(|(p, q)| (p - q).abs() < 1e-3));
-            }
+            close(a, b);
         }
         all.extend(cached);
     }
@@ -382,33 +394,99 @@ fn a_controller_trains_from_shards_with_no_graph_at_hand() {
     let rules: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
     let (_, episodes) = shards::read(&shard(dir.path(), 0)).unwrap();
     let table = rule_table(&rules, Device::Cpu);
-    let practice = Practice::new(&dreamer.model, &table, vec![&episodes[0].frames[0]], config(2).practice, (1, 8));
+    let practice = Practice::new(
+        &dreamer.model,
+        &table,
+        vec![&episodes[0].frames[0]],
+        config(2).practice,
+        (dreamer.config.controller(), 8),
+    );
     let (mut cma, mut random) = (practice.begin(), Random::new(0));
     let before = cma.clone();
     let generation = practice.generation(&mut cma, &mut random);
     assert!(generation.mean.is_finite() && generation.steps > 0 && cma != before);
 }
 
+/// Effective rank and variance of what V sees of all states, and the rank of the rules.
+fn ranks(learner: &Learner<'_>) -> (f64, f64, f64) {
+    let frames = learner.data().trajectories.iter().flat_map(|t| &t.frames);
+    let wholes: Vec<f32> = frames.flat_map(|f| f.whole.iter().copied()).collect();
+    let (rank, variance) = effective_rank(&Tensor::from_slice(&wholes).reshape([-1, WHOLE as i64]));
+    (rank, variance, effective_rank(learner.rules()).0)
+}
+
 #[test]
 fn what_v_sees_does_not_collapse() {
     let model = Roofline::new(DeviceProfile::cpu());
-    let mut learner = learner(config(5), &["nasrnn_4"], &model);
-    for _ in 0..3 {
+    // As it is; and trained by what it is to predict itself, which is where it could collapse.
+    for vision in [VisionConfig::default(), VisionConfig { loss: VisionLoss::Task, updates: 160 }] {
+        let mut learner = learner(LearnConfig { vision, ..config(5) }, &["nasrnn_4"], &model);
+        while !matches!(learner.state().phase, Phase::Fit { .. }) {
+            learner.advance();
+        }
+        let (rank, variance, rules) = ranks(&learner);
+        assert!(rank > 4.0 && variance > 1e-3, "{vision:?}: rank {rank}, variance {variance}");
+        assert!(rules > 4.0, "{vision:?}: rules: {rules}");
+    }
+}
+
+#[test]
+fn episodes_that_are_looked_at_again_are_the_same_but_for_what_v_sees() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let mut learner = learner(config(1), &["nasrnn_4", "attention_heads"], &model);
+    while !matches!(learner.state().phase, Phase::Fit { .. }) {
         learner.advance();
     }
-    let frames = learner.data().trajectories.iter().flat_map(|t| &t.frames);
-    let wholes: Vec<f32> = frames.flat_map(|f| f.whole.iter().copied()).collect();
-    let rows = Tensor::from_slice(&wholes).reshape([-1, WHOLE as i64]);
-    let (rank, variance) = effective_rank(&rows);
-    assert!(rank > 4.0 && variance > 1e-3, "rank {rank}, variance {variance}");
-    let (rank, _) = effective_rank(learner.rules());
-    assert!(rank > 4.0, "rules: {rank}");
+    let before = learner.data().trajectories.clone();
+    learner.look_again();
+    assert_eq!(before, learner.data().trajectories, "nothing was looked at that need not be");
+    learner.state.looked_at = before.len();
+    learner.look_again();
+    for (a, b) in before.iter().zip(&learner.data().trajectories) {
+        close(a, b);
+    }
+    // By another V: other numbers, of the same seats.
+    let zeros: Vec<(String, Tensor)> =
+        learner.eye.view.encoder_parameters().into_iter().map(|(name, t)| (name, t.zeros_like())).collect();
+    learner.eye.view.follow(&zeros, 0.5);
+    learner.look_again();
+    for (a, b) in before.iter().zip(&learner.data().trajectories) {
+        assert_eq!((&a.actions, &a.costs, &a.rewards), (&b.actions, &b.costs, &b.rewards));
+        for (x, y) in a.frames.iter().zip(&b.frames) {
+            assert_eq!((x.rules, x.kept, &x.takes), (y.rules, y.kept, &y.takes));
+            assert!(x.whole[..GLOBALS_AT] != y.whole[..GLOBALS_AT] && x.whole[GLOBALS_AT..] == y.whole[GLOBALS_AT..]);
+        }
+    }
+}
+
+/// That two episodes are the same, but for the last bits of what V sees.
+fn close(a: &Trajectory, b: &Trajectory) {
+    assert_eq!((&a.actions, a.rewards.len(), &a.costs), (&b.actions, b.len(), &b.costs));
+    let near = |x: &[f32], y: &[f32]| x.iter().zip(y).all(|(p, q)| (p - q).abs() < 1e-3);
+    for (x, y) in a.deeds.iter().zip(&b.deeds) {
+        match (x, y) {
+            (Deed::Stop, Deed::Stop) => {}
+            (
+                Deed::Apply { slot, rule, features, takes },
+                Deed::Apply { slot: slot_b, rule: rule_b, features: features_b, takes: takes_b },
+            ) => {
+                assert_eq!((slot, rule, takes), (slot_b, rule_b, takes_b));
+                assert!(near(features, features_b));
+            }
+            _ => panic!("{x:?} and {y:?}"),
+        }
+    }
+    for (x, y) in a.frames.iter().zip(&b.frames) {
+        assert_eq!((x.rules, x.kept, &x.takes), (y.rules, y.kept, &y.takes));
+        assert!(near(&x.features, &y.features) && near(&x.whole, &y.whole));
+    }
 }
 
 #[test]
 fn a_search_by_a_dreamer_returns_the_best_graph_that_it_visited() {
     let model = Roofline::new(DeviceProfile::cpu());
-    let mut learner = learner(config(6), &["nasrnn_4"], &model);
+    let dreamer = DreamerConfig { controller_hidden: 2, ..config(6).dreamer };
+    let mut learner = learner(LearnConfig { dreamer, ..config(6) }, &["nasrnn_4"], &model);
     while !learner.is_done() {
         learner.advance();
     }

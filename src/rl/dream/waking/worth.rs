@@ -40,7 +40,8 @@ impl Learner<'_> {
         for (root, dreamt) in dreamt.into_iter().enumerate() {
             let task = self.subjects[root].task.clone();
             let ground = self.ground(&task, root);
-            let mind = Mind { model: &self.model, table: &self.rules, controllers: &controllers, others: &[] };
+            let (model, table) = (&self.model, &self.rules);
+            let mind = Mind { model, table, controllers: &controllers, others: &[], penalty: 0.0 };
             let by = (Player::Controller, mind);
             let [slots, candidates] = [Sight::Slots, Sight::Candidates]
                 .map(|sight| collect_by(&mut self.eye, &ground, by, (sight, 0.0), 1, &mut Random::new(0)));
