@@ -459,6 +459,27 @@ fn a_world_model_is_learned_gone_on_with_and_used() {
         assert!(after.as_f64().unwrap() <= before.as_f64().unwrap() + 1e-6, "{search}: {after} of {before}");
     }
 
+    let transfer = |more: &[&str]| {
+        let args = ["train-world-model", "--out", "less", "--preset", "debug", "--device", "cpu", "--json"];
+        graphopt(folder, &[&args, more].concat())
+    };
+    let from = ["--model-from", "run", "--objective", "launches"];
+    let report = transfer(&from).ok().json();
+    assert_eq!(
+        (&report["objective"], &report["real_steps"], &report["rounds"]),
+        (&"launches".into(), &0.into(), &1.into())
+    );
+    let row = &report["models"][0];
+    assert!(row["model"] == *model && row["greedy"].as_f64() <= row["start"].as_f64(), "{report:#}");
+    assert!(transfer(&from).ok().stderr.contains("going on"));
+    transfer(&[&from[..], &["--refit", "all"]].concat()).refused("learn.refit: there \"heads\", here \"all\"");
+    transfer(&["--model-from", "nowhere"]).refused("nowhere/config.json");
+    let other = transfer(&["--model-from", "run", "lora_mlp"]);
+    assert!(other.code == 2 && other.stderr.contains("that run had other models"), "{}", other.stderr);
+    let searched = ["optimise", model, "--dry-run", "--no-measure", "--budget", "5", "--search", "dream", "--agent"];
+    let searched = graphopt(folder, &[&searched[..], &["less/agent.safetensors"]].concat()).ok();
+    assert!(searched.stderr.contains("it was trained for less launches"), "{}", searched.stderr);
+
     let evaluate = |more: &[&str]| {
         let all = ["evaluate", model, "--budget", "10", "--seeds", "1", "--device", "cpu", "--json"];
         let report = graphopt(folder, &[&all[..], &agent, more].concat()).ok().json();
