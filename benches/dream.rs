@@ -13,15 +13,15 @@
 
 mod common;
 
+use common::dream::{self, HORIZON};
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use graphopt::cost::{DeviceProfile, Roofline};
 use graphopt::rewrite::RuleSet;
-use graphopt::rl::dream::config::{
-    Beginners, EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Sees, Teacher, VisionConfig,
-};
-use graphopt::rl::dream::controller::{ControllerShape, Controllers};
+use graphopt::rl::dream::config::{EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Teacher};
+use graphopt::rl::dream::controller::Controllers;
 use graphopt::rl::dream::data::Trajectory;
 use graphopt::rl::dream::dream::{Chance, Dream};
 use graphopt::rl::dream::fit::Fit;
@@ -30,14 +30,9 @@ use graphopt::rl::dream::model::WorldModel;
 use graphopt::rl::dream::practice::Practice;
 use graphopt::rl::dream::quality::{Quality, measure};
 use graphopt::rl::dream::sequences::Sequences;
-use graphopt::rl::dream::waking::agent::{Dreamer, DreamerConfig};
-use graphopt::rl::dream::waking::learner::{HELD_OUT, LearnConfig, Learner, Phase};
-use graphopt::rl::dream::waking::pretrain::pretrained;
-use graphopt::rl::env::{Quantity, Task};
-use graphopt::rl::net::encoder::EncoderConfig;
+use graphopt::rl::dream::waking::learner::{HELD_OUT, Learner, Phase};
+use graphopt::rl::dream::waking::settings::LearnConfig;
 use graphopt::rl::random::Random;
-use graphopt::rl::trainer::Subject;
-use graphopt::search::{Budget, Greedy, Problem, Search};
 use tch::{Device, Kind, no_grad};
 
 fn main() {
@@ -67,45 +62,8 @@ fn main() {
     }
 }
 
-const HORIZON: usize = 24;
-const RANK: usize = 2;
-
-fn config(seed: u64) -> LearnConfig {
-    LearnConfig {
-        seed,
-        dreamer: DreamerConfig {
-            encoder: EncoderConfig::default(),
-            model: ModelConfig::default(),
-            rank: RANK,
-            controller_sees: Sees::StateAndMemory,
-            controller_hidden: 0,
-            horizon: HORIZON,
-            reward_scale: 10.0,
-            objective: Quantity::Time,
-        },
-        pretrain_updates: 200,
-        rounds: 1,
-        episodes: 64,
-        beginners: Beginners::All,
-        aggregate: true,
-        vision: VisionConfig::default(),
-        fit: FitConfig::default(),
-        practice: PracticeConfig::default(),
-        ensemble: EnsembleConfig::default(),
-        refit: None,
-    }
-}
-
-fn subjects<'a>(names: &[&str], rules: &Arc<RuleSet>, model: &'a Roofline) -> Vec<Subject<'a>> {
-    let subject = |name: &&str| {
-        let task = Arc::new(Task::new(&common::model(name), rules.clone(), model));
-        let budget = Budget::default();
-        let problem = Problem { graph: task.graph(), rules, model, budget: &budget };
-        let known_us = Greedy.run(&problem, &mut |_| true).1.best_us;
-        Subject { name: (*name).to_owned(), known_us, task }
-    };
-    names.iter().map(subject).collect()
-}
+/// Episodes of each player.
+const EPISODES: usize = 64;
 
 /// A loop on these graphs whose encoder was trained on `pretrain_on`, behind `until`.
 fn learner<'a>(
@@ -116,10 +74,7 @@ fn learner<'a>(
     model: &'a Roofline,
     until: &dyn Fn(Phase) -> bool,
 ) -> Learner<'a> {
-    let dreamer = Dreamer::new(config.dreamer, Device::Cpu, config.seed).expect("settings that fit");
-    let on = subjects(pretrain_on, rules, model);
-    let dreamer = pretrained(&config, &on, dreamer, &mut |_, _| {}).expect("there are graphs");
-    let mut learner = Learner::new(config, subjects(names, rules, model), dreamer);
+    let mut learner = dream::learner(config, names, pretrain_on, rules, model);
     while !until(learner.state().phase) {
         learner.advance();
     }
@@ -129,7 +84,7 @@ fn learner<'a>(
 fn speed(rules: &Arc<RuleSet>, model: &Roofline, threads: usize) {
     const BATCH: usize = 4096;
     const STEPS: usize = 24;
-    let settings = LearnConfig { episodes: 8, ..config(0) };
+    let settings = LearnConfig { episodes: 8, ..dream::config(0, EPISODES) };
     let names = ["squeezenet1_1"];
     let mut learner = learner(settings, &names, &names, rules, model, &|phase| matches!(phase, Phase::Fit { .. }));
     // A fit, so that slots come and go as they do.
@@ -147,7 +102,7 @@ fn speed(rules: &Arc<RuleSet>, model: &Roofline, threads: usize) {
         );
     };
     let start = learner.starts()[0].clone();
-    let shape = ControllerShape::linear(RANK, world.config.hidden);
+    let shape = settings.dreamer.controller();
     let controllers = Controllers::new(shape, &[shape.first(true)], Device::Cpu);
     for temperature in [0.0, 1.0] {
         for _ in 0..2 {
@@ -199,10 +154,16 @@ fn quality(rules: &Arc<RuleSet>, model: &Roofline, (seeds, episodes, epochs): (u
     );
     for seed in 0..seeds {
         let played = |phase| matches!(phase, Phase::Fit { .. });
-        let settings = LearnConfig { episodes, ..config(seed) };
+        let settings = LearnConfig { episodes, ..dream::config(seed, EPISODES) };
         let seen = learner(settings, &SEEN, &SEEN, rules, model, &played);
-        let unseen =
-            learner(LearnConfig { episodes: episodes / 2, ..config(seed) }, &UNSEEN, &SEEN, rules, model, &played);
+        let unseen = learner(
+            LearnConfig { episodes: episodes / 2, ..dream::config(seed, EPISODES) },
+            &UNSEEN,
+            &SEEN,
+            rules,
+            model,
+            &played,
+        );
         let (fit_to, judge_by) = seen.data().split(HELD_OUT);
         let elsewhere: Vec<&Trajectory> = unseen.data().trajectories.iter().collect();
         for (name, components, sees_takes) in MODELS {
@@ -257,12 +218,12 @@ fn temperature(rules: &Arc<RuleSet>, model: &Roofline, name: &str, seeds: u64, g
     );
     for seed in 0..seeds {
         let fitted = |phase| matches!(phase, Phase::Practise { .. });
-        let mut learner = learner(config(seed), &[name], &[name], rules, model, &fitted);
+        let mut learner = learner(dream::config(seed, EPISODES), &[name], &[name], rules, model, &fitted);
         let subject = &learner.subjects()[0];
         let greedy = (subject.task.start_us() / subject.known_us).ln();
         let scale = learner.config().dreamer.reward_scale;
         for (begins, warm_start) in [("cold", false), ("warm", true)] {
-            let untrained = learner.worth_of(&config(seed).dreamer.controller().first(warm_start))[0].slots / scale;
+            let untrained = learner.worth_of(&learner.config().dreamer.controller().first(warm_start))[0].slots / scale;
             for temperature in TEMPERATURES {
                 let of = PracticeConfig { temperature, warm_start, generations, ..PracticeConfig::default() };
                 let begin = Instant::now();
@@ -309,7 +270,7 @@ fn teachers(rules: &Arc<RuleSet>, model: &Roofline, name: &str, seeds: u64, gene
     for seed in 0..seeds {
         let fitted = |phase| matches!(phase, Phase::Practise { .. });
         let ensemble = EnsembleConfig { members: 3, ..EnsembleConfig::default() };
-        let settings = LearnConfig { ensemble, episodes: 32, ..config(seed) };
+        let settings = LearnConfig { ensemble, episodes: 32, ..dream::config(seed, EPISODES) };
         let settings = LearnConfig { fit: FitConfig { epochs: 30, ..settings.fit }, ..settings };
         let mut learner = learner(settings, &[name], &[name], rules, model, &fitted);
         let subject = &learner.subjects()[0];

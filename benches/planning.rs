@@ -11,28 +11,23 @@
 
 mod common;
 
+use common::dream;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use graphopt::cost::{DeviceProfile, Roofline};
 use graphopt::rewrite::RuleSet;
-use graphopt::rl::dream::config::{
-    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, RolloutShape, Sees, Teacher,
-    VisionConfig,
-};
+use graphopt::rl::dream::config::{Beginners, FitConfig, Planning, PracticeConfig, RolloutShape, Teacher};
 use graphopt::rl::dream::controller::Controllers;
 use graphopt::rl::dream::data::Trajectory;
 use graphopt::rl::dream::dream::STOP;
 use graphopt::rl::dream::ensemble::Ensemble;
 use graphopt::rl::dream::plan::{Plan, Proposals, worth, worth_of_all};
 use graphopt::rl::dream::replay::replayed;
-use graphopt::rl::dream::waking::agent::{Dreamer, DreamerConfig};
-use graphopt::rl::dream::waking::learner::{LearnConfig, Learner, Phase};
-use graphopt::rl::dream::waking::pretrain::pretrained;
-use graphopt::rl::env::{Quantity, Task};
-use graphopt::rl::net::encoder::EncoderConfig;
+use graphopt::rl::dream::waking::learner::{Learner, Phase};
+use graphopt::rl::dream::waking::settings::LearnConfig;
 use graphopt::rl::random::Random;
-use graphopt::rl::trainer::Subject;
 use tch::{Device, Tensor, no_grad};
 
 fn main() {
@@ -52,42 +47,11 @@ fn main() {
     }
 }
 
-const HORIZON: usize = 24;
-
-fn config(seed: u64) -> LearnConfig {
-    LearnConfig {
-        seed,
-        dreamer: DreamerConfig {
-            encoder: EncoderConfig::default(),
-            model: ModelConfig::default(),
-            rank: 2,
-            controller_sees: Sees::StateAndMemory,
-            controller_hidden: 0,
-            horizon: HORIZON,
-            reward_scale: 10.0,
-            objective: Quantity::Time,
-        },
-        pretrain_updates: 200,
-        rounds: 1,
-        episodes: 16,
-        beginners: Beginners::All,
-        aggregate: true,
-        vision: VisionConfig::default(),
-        fit: FitConfig::default(),
-        practice: PracticeConfig::default(),
-        ensemble: EnsembleConfig::default(),
-        refit: None,
-    }
-}
+/// Episodes of each player in a round.
+const EPISODES: usize = 16;
 
 fn learner<'a>(config: LearnConfig, name: &str, rules: &Arc<RuleSet>, model: &'a Roofline) -> Learner<'a> {
-    let subjects = || {
-        let task = Arc::new(Task::new(&common::model(name), rules.clone(), model));
-        vec![Subject { name: name.to_owned(), known_us: task.start_us(), task }]
-    };
-    let dreamer = Dreamer::new(config.dreamer, Device::Cpu, config.seed).expect("settings that fit");
-    let dreamer = pretrained(&config, &subjects(), dreamer, &mut |_, _| {}).expect("there are graphs");
-    Learner::new(config, subjects(), dreamer)
+    dream::learner(config, &[name], &[name], rules, model)
 }
 
 /// Rollouts of one budget: 400 steps an update.
@@ -104,7 +68,11 @@ fn shapes(rules: &Arc<RuleSet>, model: &Roofline, name: &str, seeds: u64, rounds
         ..PracticeConfig::default()
     };
     for seed in 0..seeds {
-        let config = LearnConfig { rounds, fit: FitConfig { epochs: 6, ..FitConfig::default() }, ..config(seed) };
+        let config = LearnConfig {
+            rounds,
+            fit: FitConfig { epochs: 6, ..FitConfig::default() },
+            ..dream::config(seed, EPISODES)
+        };
         let experts = LearnConfig { beginners: Beginners::Experts, aggregate: false, ..config };
         for (planning, of, by) in [
             ("perfect", config, Planning::Exact),
@@ -152,7 +120,7 @@ const STATES: usize = 64;
 
 fn ladder(rules: &Arc<RuleSet>, model: &Roofline) {
     let fit = FitConfig { epochs: 3, ..FitConfig::default() };
-    let mut learner = learner(LearnConfig { fit, ..config(0) }, "squeezenet1_1", rules, model);
+    let mut learner = learner(LearnConfig { fit, ..dream::config(0, EPISODES) }, "squeezenet1_1", rules, model);
     while !matches!(learner.state().phase, Phase::Practise { .. }) {
         learner.advance();
     }

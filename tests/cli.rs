@@ -480,6 +480,29 @@ fn a_world_model_is_learned_gone_on_with_and_used() {
     let searched = graphopt(folder, &[&searched[..], &["less/agent.safetensors"]].concat()).ok();
     assert!(searched.stderr.contains("it was trained for less launches"), "{}", searched.stderr);
 
+    let like = |file: &str, more: &[&str]| {
+        let args = ["train-world-model", "--config", file, "--out", "like", "--device", "cpu"];
+        graphopt(folder, &[&args, more].concat())
+    };
+    like("run/config.json", &[]).ok();
+    let settings = |run: &str| fs::read_to_string(folder.join(run).join("config.json")).unwrap();
+    let returns = |run: &str| {
+        let text = fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap();
+        let told = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        told.map(|unit| unit["return/true_candidates"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((settings("like"), returns("like")), (settings("run"), returns("run")));
+    like("run/config.json", &["--seed", "1"]).refused("learn.seed: there 0, here 1");
+    let both = like("run/config.json", &["--rounds", "3"]);
+    assert!(both.code == 2 && both.stderr.contains("cannot be used with"), "{}", both.stderr);
+    like("less/config.json", &[]).refused("less/config.json: model_from");
+    fs::write(
+        folder.join("none.json"),
+        settings("run").replace("\"rounds\": 2,\n    \"ep", "\"rounds\": 0,\n    \"ep"),
+    )
+    .unwrap();
+    like("none.json", &[]).refused("none.json: learn: rounds is 0, and must be from 1 to 1000");
+
     let evaluate = |more: &[&str]| {
         let all = ["evaluate", model, "--budget", "10", "--seeds", "1", "--device", "cpu", "--json"];
         let report = graphopt(folder, &[&all[..], &agent, more].concat()).ok().json();

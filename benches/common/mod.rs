@@ -1,5 +1,8 @@
 //! What the benchmarks share: zoo models as clean graphs, and the shipped rules.
 
+#[allow(dead_code, reason = "not every benchmark is of the world model")]
+pub mod dream;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -16,6 +16,17 @@ use crate::search::Reach;
 use crate::substitution::Library;
 use crate::zoo;
 
+/// A set of settings of training.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Preset {
+    /// Ends within seconds.
+    Debug,
+    /// For a few cores.
+    Cpu,
+    /// For a large GPU.
+    H200,
+}
+
 /// The device flag.
 #[derive(Args, Debug)]
 pub struct DeviceArgs {

@@ -7,7 +7,6 @@ mod args;
 mod compare;
 mod convert;
 mod cross_check;
-mod dream_settings;
 mod evaluate;
 mod explain;
 mod fault;

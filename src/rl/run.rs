@@ -201,9 +201,13 @@ pub(super) fn keep_config<C: Serialize + DeserializeOwned>(folder: &Path, config
 
 /// The settings of the run in a folder.
 pub(super) fn read_config<C: DeserializeOwned>(folder: &Path) -> Result<C, RunError> {
-    let path = folder.join("config.json");
-    let text = fs::read_to_string(&path).map_err(|source| RunError::Io { path: path.clone(), source })?;
-    serde_json::from_str(&text).map_err(|e| RunError::Config { path, problem: e.to_string() })
+    read_config_file(&folder.join("config.json"))
+}
+
+/// The settings of a run from their file.
+pub(super) fn read_config_file<C: DeserializeOwned>(path: &Path) -> Result<C, RunError> {
+    let text = fs::read_to_string(path).map_err(|source| RunError::Io { path: path.to_owned(), source })?;
+    serde_json::from_str(&text).map_err(|e| RunError::Config { path: path.to_owned(), problem: e.to_string() })
 }
 
 /// The first setting in which two runs differ, as text.

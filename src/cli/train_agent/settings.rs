@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::args::ReachArg;
+use crate::cli::args::{Preset, ReachArg};
 use crate::rl::agent::AgentConfig;
 use crate::rl::env::Objective;
 use crate::rl::net::encoder::{EncoderConfig, Gather, Global};
@@ -64,17 +64,6 @@ pub struct SettingsArgs {
     /// Seed of everything random.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-}
-
-/// A set of settings.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Preset {
-    /// Ends within seconds.
-    Debug,
-    /// For a few cores.
-    Cpu,
-    /// For a large GPU.
-    H200,
 }
 
 /// See [`Global`].

@@ -103,14 +103,12 @@ impl Student {
 
     /// Everything that learning changes, by name.
     pub fn tensors(&self) -> Vec<(String, Tensor)> {
-        let adam = self.adam.state().into_iter().map(|(name, t)| (format!("adam.{name}"), t));
-        self.parameters.all().into_iter().chain(adam).collect()
+        self.adam.with(&self.parameters)
     }
 
     /// Takes up what [`Student::tensors`] gave.
     pub fn restore(&mut self, steps: u64, value: impl Fn(&str) -> Option<Tensor>) {
-        self.parameters.copy_from(&value);
-        self.adam.restore(steps, |name| value(&format!("adam.{name}")));
+        self.adam.restore_with(&self.parameters, steps, value);
     }
 }
 

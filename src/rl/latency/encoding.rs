@@ -139,6 +139,12 @@ impl Encoding {
         difference
     }
 
+    /// The numbers that belong to nodes.
+    pub fn without_edges(&self) -> Encoding {
+        let of_nodes = self.entries.iter().filter(|(feature, _)| feature.group() != Group::Edge);
+        Encoding { entries: of_nodes.copied().collect() }
+    }
+
     /// The numbers that are not 0.
     pub fn entries(&self) -> &[(Feature, f64)] {
         &self.entries

@@ -2,6 +2,8 @@
 
 use tch::{Tensor, no_grad};
 
+use super::parameters::Parameters;
+
 /// What Adam remembers of each parameter.
 #[derive(Debug)]
 pub struct Adam {
@@ -78,6 +80,18 @@ impl Adam {
             [0, 1].map(|i| (format!("{name}.{}", parts[i]), moments[i].shallow_clone()))
         };
         self.parameters.iter().zip(&self.moments).flat_map(named).collect()
+    }
+
+    /// Everything that learning changes, by name: parameters, and the state behind `adam.`.
+    pub fn with(&self, parameters: &Parameters) -> Vec<(String, Tensor)> {
+        let state = self.state().into_iter().map(|(name, t)| (format!("adam.{name}"), t));
+        parameters.all().into_iter().chain(state).collect()
+    }
+
+    /// Takes up what [`Adam::with`] gave.
+    pub fn restore_with(&mut self, parameters: &Parameters, steps: u64, value: impl Fn(&str) -> Option<Tensor>) {
+        parameters.copy_from(&value);
+        self.restore(steps, |name| value(&format!("adam.{name}")));
     }
 
     /// Takes up a state that [`Adam::state`] gave.

@@ -44,6 +44,22 @@ pub struct DreamerConfig {
     pub objective: Quantity,
 }
 
+impl Default for DreamerConfig {
+    /// C is linear with 699 parameters.
+    fn default() -> DreamerConfig {
+        DreamerConfig {
+            encoder: EncoderConfig::default(),
+            model: ModelConfig::default(),
+            rank: 2,
+            controller_sees: Sees::default(),
+            controller_hidden: 0,
+            horizon: 32,
+            reward_scale: 10.0,
+            objective: Quantity::Time,
+        }
+    }
+}
+
 impl DreamerConfig {
     /// On what terms it plays.
     pub fn terms(&self) -> Terms {

@@ -9,18 +9,19 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::agent::{self, Dreamer, DreamerConfig, find};
+use super::agent::{self, Dreamer, find};
 use super::collect::{Ground, Sight, collect, collect_by};
 use super::members::Member;
 use super::pilot::Mind;
 use super::play::Eye;
 use super::quality_metrics::describe;
 use super::seeing::vision;
+use super::settings::LearnConfig;
 use super::shards::{Root, hash_of};
 use super::teach::beginning;
 use crate::graph::splitmix64;
 use crate::rl::dream::cma::SepCma;
-use crate::rl::dream::config::{Beginners, EnsembleConfig, FitConfig, PracticeConfig, Refit, VisionConfig};
+use crate::rl::dream::config::{Beginners, Refit};
 use crate::rl::dream::controller::Controllers;
 use crate::rl::dream::data::{Data, Player, Trajectory};
 use crate::rl::dream::fit::{Fit, rule_table};
@@ -34,38 +35,6 @@ use crate::rl::env::Task;
 use crate::rl::metrics::Metrics;
 use crate::rl::random::Random;
 use crate::rl::trainer::Subject;
-
-/// Settings of the loop.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LearnConfig {
-    /// Everything random is drawn from it.
-    pub seed: u64,
-    /// V, M and C.
-    pub dreamer: DreamerConfig,
-    /// Updates that V's encoder is pre-trained by; 0 leaves it random.
-    pub pretrain_updates: usize,
-    /// Times round the loop.
-    pub rounds: usize,
-    /// Episodes of each player on each graph in a round.
-    pub episodes: usize,
-    /// Who plays first.
-    pub beginners: Beginners,
-    /// Whether later rounds add what the controller plays; else they go on with the episodes of the first.
-    pub aggregate: bool,
-    /// How V's encoder is trained.
-    #[serde(default)]
-    pub vision: VisionConfig,
-    /// How M is fitted.
-    pub fit: FitConfig,
-    /// How C is trained.
-    pub practice: PracticeConfig,
-    /// How many Ms, and what for.
-    pub ensemble: EnsembleConfig,
-    /// What of M is fitted anew, where it is that of another run (see [`super::transfer`]).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refit: Option<Refit>,
-}
 
 /// What is done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -278,16 +247,15 @@ impl<'a> Learner<'a> {
 
     /// All tensors that a unit changes, by the names that checkpoints give them.
     pub fn tensors(&mut self) -> Vec<(String, Tensor)> {
-        let adam = self.fit.adam().state().into_iter().map(|(name, t)| (format!("adam.{name}"), t));
-        let adam: Vec<(String, Tensor)> = adam.collect();
-        let student = self.student.tensors().into_iter().map(|(name, t)| (format!("student.{name}"), t));
-        let student: Vec<(String, Tensor)> = student.collect();
-        let mut all: Vec<(String, Tensor)> =
-            self.tensors_of_networks().into_iter().chain(adam).chain(student).collect();
-        let vision = self.vision.iter().flat_map(Vision::tensors);
-        all.extend(vision.map(|(name, t)| (format!("vision.{name}"), t)));
+        let behind = |prefix: &str, own: Vec<(String, Tensor)>| -> Vec<(String, Tensor)> {
+            own.into_iter().map(|(name, t)| (format!("{prefix}{name}"), t)).collect()
+        };
+        let mut all = self.tensors_of_networks();
+        all.extend(behind("adam.", self.fit.adam().state()));
+        all.extend(behind("student.", self.student.tensors()));
+        all.extend(self.vision.iter().flat_map(|vision| behind("vision.", vision.tensors())));
         for (at, member) in self.others.iter_mut().enumerate() {
-            all.extend(member.tensors().into_iter().map(|(name, t)| (format!("{}{name}", member_prefix(at)), t)));
+            all.extend(behind(&member_prefix(at), member.tensors()));
         }
         all
     }

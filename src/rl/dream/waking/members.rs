@@ -52,13 +52,11 @@ impl Member {
 
     /// Everything that fitting changes, by name.
     pub fn tensors(&mut self) -> Vec<(String, Tensor)> {
-        let adam = self.fit.adam().state().into_iter().map(|(name, t)| (format!("adam.{name}"), t));
-        self.model.parameters.all().into_iter().chain(adam).collect()
+        self.fit.adam().with(&self.model.parameters)
     }
 
     /// Takes up what [`Member::tensors`] gave.
     pub fn restore(&mut self, steps: u64, value: impl Fn(&str) -> Option<Tensor>) {
-        self.model.parameters.copy_from(&value);
-        self.fit.adam().restore(steps, |name| value(&format!("adam.{name}")));
+        self.fit.adam().restore_with(&self.model.parameters, steps, value);
     }
 }

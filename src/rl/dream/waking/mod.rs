@@ -14,6 +14,7 @@ mod quality_metrics;
 pub mod run;
 pub mod search;
 mod seeing;
+pub mod settings;
 pub mod shards;
 pub mod taking;
 mod teach;

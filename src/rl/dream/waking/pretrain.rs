@@ -3,7 +3,7 @@
 use tch::{Device, Tensor};
 
 use super::agent::Dreamer;
-use super::learner::LearnConfig;
+use super::settings::LearnConfig;
 use crate::rl::agent::{Agent, AgentConfig};
 use crate::rl::dream::config::VisionLoss;
 use crate::rl::net::autoencoder::Reconstruction;

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::learner::{LearnConfig, LearnState, Learner, Unit};
+use super::learner::{LearnState, Learner, Unit};
+use super::settings::LearnConfig;
 use super::shards::{self, ShardError, ShardHeader};
 use crate::rl::checkpoint::{self, CHECKPOINT_FORMAT, CheckpointError, Opened, VERSION, to_json};
 use crate::rl::dream::data::Trajectory;
 use crate::rl::metrics::Recorder;
-use crate::rl::run::{RunError, checkpoint_path, keep_config};
+use crate::rl::run::{RunError, checkpoint_path, keep_config, read_config_file};
 
 /// Everything that a run was started with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,22 @@ pub struct DreamRunConfig {
     pub model_from: Option<String>,
     /// The settings.
     pub learn: LearnConfig,
+}
+
+impl DreamRunConfig {
+    /// Reads the settings of a run from its config.json, to begin another by them.
+    ///
+    /// # Errors
+    /// It cannot be read, or nothing can be learned by it; one that began with another run is not all in its settings.
+    pub fn read(path: &Path) -> Result<DreamRunConfig, RunError> {
+        let config: DreamRunConfig = read_config_file(path)?;
+        let fault = |problem: String| RunError::Config { path: path.to_owned(), problem };
+        config.learn.check().map_err(|problem| fault(format!("learn: {problem}")))?;
+        if config.model_from.is_some() || config.learn.refit.is_some() {
+            return Err(fault("model_from: that run began with the model of another".to_owned()));
+        }
+        Ok(config)
+    }
 }
 
 /// Why a run's folder cannot be used.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::learner::{LearnConfig, Learner, Phase, Unit};
+use super::learner::{Learner, Phase, Unit};
 use super::play::{Eye, Playing, Terms};
+use super::settings::LearnConfig;
 use crate::rl::dream::config::VisionLoss;
 use crate::rl::dream::data::Trajectory;
 use crate::rl::dream::fit::rule_table;

@@ -3,8 +3,9 @@
 use tch::Device;
 
 use super::exact::Exact;
-use super::learner::{LearnConfig, Learner, Phase, Unit};
+use super::learner::{Learner, Phase, Unit};
 use super::lookahead::DEPTH;
+use super::settings::LearnConfig;
 use crate::rl::dream::cma::SepCma;
 use crate::rl::dream::config::{Planning, PracticeConfig, Teacher};
 use crate::rl::dream::controller::ControllerShape;

@@ -6,17 +6,18 @@ use tch::{Device, Tensor};
 
 use super::agent::{Dreamer, DreamerConfig};
 use super::exact::Exact;
-use super::learner::{LearnConfig, Learner, Phase};
+use super::learner::{Learner, Phase};
 use super::lookahead::Way;
 use super::play::Eye;
 use super::run::{DreamRun, DreamRunConfig, shard};
 use super::search::DreamSearch;
+use super::settings::LearnConfig;
 use super::shards::{self, ShardError};
 use super::transfer::Source;
 use crate::cost::{DeviceProfile, Roofline};
 use crate::rl::dream::config::{
-    Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Sees, Teacher,
-    VisionConfig, VisionLoss,
+    EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Sees, Teacher, VisionConfig,
+    VisionLoss,
 };
 use crate::rl::dream::data::{Player, Trajectory};
 use crate::rl::dream::dream::{Chance, STOP};
@@ -39,26 +40,13 @@ fn config(seed: u64) -> LearnConfig {
     let model = ModelConfig { hidden: 24, components: 2, slot_width: 24, births: 4, ..ModelConfig::default() };
     LearnConfig {
         seed,
-        dreamer: DreamerConfig {
-            encoder,
-            model,
-            rank: 1,
-            controller_sees: Sees::StateAndMemory,
-            controller_hidden: 0,
-            horizon: 8,
-            reward_scale: 10.0,
-            objective: Quantity::Time,
-        },
+        dreamer: DreamerConfig { encoder, model, rank: 1, horizon: 8, ..DreamerConfig::default() },
         pretrain_updates: 0,
         rounds: 2,
         episodes: 6,
-        beginners: Beginners::All,
-        aggregate: true,
-        vision: VisionConfig::default(),
         fit: FitConfig { epochs: 3, batch: 4, ..FitConfig::default() },
         practice: PracticeConfig { population: 6, dreams: 2, generations: 3, ..PracticeConfig::default() },
-        ensemble: EnsembleConfig::default(),
-        refit: None,
+        ..LearnConfig::default()
     }
 }
 

@@ -1,14 +1,16 @@
 //! `graphopt train-world-model`.
 
+mod settings;
+mod show;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use serde_json::json;
 
+use self::settings::DreamSettings;
 use super::args::{DeviceArgs, DimArgs, RuleArgs};
-use super::dream_settings::{DreamSettings, ObjectiveArg};
 use super::latency::LatencyArgs;
 use super::{Answer, args, interrupt, terminal};
 use crate::cost::{CostModel, DeviceProfile, Roofline};
@@ -17,8 +19,8 @@ use crate::rl::dream::waking::agent::Dreamer;
 use crate::rl::dream::waking::learner::{Learner, Phase};
 use crate::rl::dream::waking::pretrain::{encoder_of, pretrained, pretrains};
 use crate::rl::dream::waking::run::{DreamRun, DreamRunConfig};
+use crate::rl::dream::waking::settings::LearnConfig;
 use crate::rl::dream::waking::transfer::Source;
-use crate::rl::dream::waking::worth::Worth;
 use crate::rl::env::{Quantity, Task};
 use crate::rl::greedy::greedy;
 use crate::rl::run::FORMAT;
@@ -52,6 +54,9 @@ pub struct TrainWorldModel {
     out: PathBuf,
     #[command(flatten)]
     settings: DreamSettings,
+    /// Takes the settings of another run from its config.json instead of flags, and its models unless some are named.
+    #[arg(long, value_name = "FILE", conflicts_with = "DreamSettings")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     latency: LatencyArgs,
     #[command(flatten)]
@@ -60,9 +65,9 @@ pub struct TrainWorldModel {
     rules: RuleArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Seed of everything random.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    /// Seed of everything random (default: 0, or that of --config).
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Prints one JSON document on stdout instead of the table.
     #[arg(long)]
     json: bool,
@@ -78,12 +83,26 @@ impl TrainWorldModel {
     pub fn run(&self) -> anyhow::Result<Answer> {
         self.settings.check()?;
         let device = self.device.resolve_for_small_tensors()?;
-        let agent = match &self.settings.encoder_from {
+        let like = self.config.as_deref().map(DreamRunConfig::read).transpose()?;
+        let encoder_from = match &like {
+            Some(like) => like.encoder_from.as_ref().map(PathBuf::from),
+            None => self.settings.encoder_from.clone(),
+        };
+        let agent = match &encoder_from {
             Some(path) => Some(Agent::load(path, device)?.0),
             None => None,
         };
         let mut source = self.settings.model_from.as_ref().map(|folder| Source::open(folder, device)).transpose()?;
-        let config = self.settings.config(agent.as_ref(), source.as_ref(), self.seed);
+        let config = match &like {
+            Some(like) if agent.as_ref().is_some_and(|agent| agent.config.encoder != like.learn.dreamer.encoder) => {
+                anyhow::bail!(
+                    "{}: not the encoder that the settings speak of",
+                    encoder_from.unwrap_or_default().display()
+                )
+            }
+            Some(like) => LearnConfig { seed: self.seed.unwrap_or(like.learn.seed), ..like.learn },
+            None => self.settings.config(agent.as_ref(), source.as_ref(), self.seed.unwrap_or(0)),
+        };
         let mut dreamer = match &mut source {
             Some(source) => source.dreamer(config.dreamer, config.seed),
             None => Dreamer::new(config.dreamer, device, config.seed),
@@ -94,7 +113,8 @@ impl TrainWorldModel {
         let lesson = self.latency.load(&estimate)?;
         let corrected = lesson.as_ref().map(|lesson| lesson.correct(&estimate));
         let model: &dyn CostModel = corrected.as_ref().map_or(&estimate, |corrected| corrected);
-        let subjects = self.subjects(&rules, model, source.as_ref())?;
+        let others = like.as_ref().or_else(|| source.as_ref().map(|source| &source.config));
+        let subjects = self.subjects(&rules, model, config.dreamer.objective, others)?;
         if let Some(lesson) = &lesson {
             lesson.check_all(&subjects, &estimate)?;
         }
@@ -105,7 +125,7 @@ impl TrainWorldModel {
             library: rules.digest(),
             device: runtime::device_name(device),
             models: subjects.iter().map(|s| s.name.clone()).collect(),
-            encoder_from: self.settings.encoder_from.as_ref().map(|path| path.display().to_string()),
+            encoder_from: encoder_from.as_ref().map(|path| path.display().to_string()),
             latency: lesson.as_ref().map(|lesson| lesson.digest.clone()),
             model_from: self.settings.model_from.as_deref().map(|dir| args::digest(&Source::file(dir))).transpose()?,
             learn: config,
@@ -147,7 +167,7 @@ impl TrainWorldModel {
         }
         interrupt::install_saying("stopping: the run is saved after this unit of work (Ctrl-C again ends at once)");
         self.learn(&mut learner, &mut run, &run_config)?;
-        self.show(&mut learner)?;
+        show::show(&mut learner, &self.out, self.json)?;
         Ok(Answer::Done)
     }
 
@@ -155,11 +175,12 @@ impl TrainWorldModel {
         &self,
         rules: &Arc<crate::rewrite::RuleSet>,
         model: &'a dyn CostModel,
-        source: Option<&Source>,
+        objective: Quantity,
+        others: Option<&DreamRunConfig>,
     ) -> anyhow::Result<Vec<Subject<'a>>> {
-        let models: Vec<PathBuf> = match (self.models.is_empty(), source) {
+        let models: Vec<PathBuf> = match (self.models.is_empty(), others) {
             (false, _) => self.models.clone(),
-            (true, Some(source)) => source.config.models.iter().map(PathBuf::from).collect(),
+            (true, Some(others)) => others.models.iter().map(PathBuf::from).collect(),
             (true, None) => zoo::ENTRIES.iter().map(|entry| PathBuf::from(entry.name)).collect(),
         };
         let bar = terminal::bar(models.len() as u64);
@@ -171,7 +192,7 @@ impl TrainWorldModel {
             if task.start_us() <= 0.0 {
                 anyhow::bail!("{}: there is nothing to make cheaper: its estimated time is 0", path.display());
             }
-            let known_us = match self.settings.objective.quantity() {
+            let known_us = match objective {
                 Quantity::Time => {
                     let budget = Budget::default();
                     let problem = Problem { graph: task.graph(), rules, model, budget: &budget };
@@ -204,59 +225,6 @@ impl TrainWorldModel {
             let round = learner.state().round + 1;
             terminal::note(&format!("stopped in round {round}; the same command goes on from there"));
         }
-        Ok(())
-    }
-
-    fn show(&self, learner: &mut Learner<'_>) -> anyhow::Result<()> {
-        // A run that was stopped before it had played has nothing to be judged by.
-        let worth = if learner.is_done() { learner.worth() } else { Vec::new() };
-        let scale = learner.config().dreamer.reward_scale;
-        let state = learner.state();
-        let start = |at: usize| learner.start(at);
-        let left = |at: usize, gain: f64| start(at) * (-gain / scale).exp();
-        let text = |amount: f64| self.settings.objective.text(amount);
-        let dash = "-".to_owned();
-        if self.json {
-            let row = |(at, subject): (usize, &Subject<'_>)| {
-                let worth = worth.get(at).map(|w: &Worth| {
-                    json!({
-                        "true_candidates": w.candidates / scale, "true_slots": w.slots / scale,
-                        "predicted_slots": w.dreamt / scale,
-                    })
-                });
-                let (start, known, best) = (start(at), subject.known_us, state.best_us[at]);
-                match self.settings.objective {
-                    ObjectiveArg::Time => json!({
-                        "model": subject.name, "start_us": start, "search_us": known, "best_us": best, "return": worth,
-                    }),
-                    ObjectiveArg::Memory | ObjectiveArg::Launches => json!({
-                        "model": subject.name, "start": start, "greedy": known, "best": best, "return": worth,
-                    }),
-                }
-            };
-            let rows: Vec<_> = learner.subjects().iter().enumerate().map(row).collect();
-            return terminal::print_json(&json!({
-                "out": self.out, "objective": self.settings.objective.quantity(), "units": state.units, "rounds": state.round, "real_steps": state.real_steps,
-                "dream_steps": state.dream_steps, "model_parameters": learner.model().parameters.count(),
-                "controller_parameters": state.controller.len(), "models": rows,
-            }));
-        }
-        let rows = learner.subjects().iter().enumerate().map(|(at, subject)| {
-            let of = |gain: &dyn Fn(&Worth) -> f64| worth.get(at).map_or(dash.clone(), |w| text(left(at, gain(w))));
-            vec![
-                subject.name.clone(),
-                text(start(at)),
-                text(subject.known_us),
-                text(state.best_us[at]),
-                of(&|w| w.slots),
-                of(&|w| w.candidates),
-                of(&|w| w.dreamt),
-            ]
-        });
-        let known = if self.settings.objective == ObjectiveArg::Time { ">search" } else { ">greedy" };
-        let header = ["model", ">start", known, ">best met", ">controller", ">without slots", ">in its dream"];
-        terminal::print(&terminal::table(&header, rows))?;
-        terminal::note(&format!("wrote {}", self.out.join("agent.safetensors").display()));
         Ok(())
     }
 }

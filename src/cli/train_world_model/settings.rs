@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::units;
+use crate::cli::args::Preset;
 use crate::rl::agent::Agent;
 use crate::rl::dream::config::{
     Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Sees, Teacher,
     VisionConfig, VisionLoss,
 };
 use crate::rl::dream::waking::agent::DreamerConfig;
-use crate::rl::dream::waking::learner::LearnConfig;
+use crate::rl::dream::waking::settings::LearnConfig;
 use crate::rl::dream::waking::transfer::Source;
 use crate::rl::env::Quantity;
 use crate::rl::net::encoder::EncoderConfig;
@@ -27,7 +27,7 @@ pub struct DreamSettings {
     pub encoder_from: Option<PathBuf>,
     /// What is to become less: estimated time, the peak of the activations' memory, or kernels launched.
     #[arg(long, value_enum, default_value_t = ObjectiveArg::Time)]
-    pub objective: ObjectiveArg,
+    objective: ObjectiveArg,
     /// Begins with the world model of another run, which may have had another objective: its episodes are judged anew, and the
     /// model is fitted to that (docs/dream.md). The models are those of that run.
     #[arg(
@@ -123,20 +123,9 @@ pub struct DreamSettings {
     cold_start: bool,
 }
 
-/// A set of settings.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Preset {
-    /// Ends within seconds.
-    Debug,
-    /// For a few cores.
-    Cpu,
-    /// For a large GPU.
-    H200,
-}
-
 /// See [`Quantity`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum ObjectiveArg {
+enum ObjectiveArg {
     /// Estimated time.
     Time,
     /// The peak of the activations' memory.
@@ -147,20 +136,11 @@ pub enum ObjectiveArg {
 
 impl ObjectiveArg {
     /// What it is.
-    pub fn quantity(self) -> Quantity {
+    fn quantity(self) -> Quantity {
         match self {
             ObjectiveArg::Time => Quantity::Time,
             ObjectiveArg::Memory => Quantity::Memory,
             ObjectiveArg::Launches => Quantity::Launches,
-        }
-    }
-
-    /// An amount, in words.
-    pub fn text(self, amount: f64) -> String {
-        match self {
-            ObjectiveArg::Time => units::time(amount),
-            ObjectiveArg::Memory => units::bytes(amount),
-            ObjectiveArg::Launches => format!("{amount:.0}"),
         }
     }
 }
@@ -253,9 +233,6 @@ fn temperature(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a number from 0 to 100".to_owned())
 }
 
-/// Rank of the controller: with it and the default width of the LSTM, a controller has 699 parameters.
-const RANK: usize = 2;
-
 impl DreamSettings {
     /// That the flags go together.
     ///
@@ -284,42 +261,48 @@ impl DreamSettings {
         Ok(())
     }
 
+    /// What the preset says.
+    fn base(&self) -> LearnConfig {
+        let cpu = LearnConfig::default();
+        match self.preset {
+            Preset::Debug => LearnConfig {
+                dreamer: DreamerConfig {
+                    encoder: EncoderConfig { width: 16, rounds: 2, ..cpu.dreamer.encoder },
+                    model: ModelConfig { hidden: 32, components: 2, slot_width: 32, births: 4, ..cpu.dreamer.model },
+                    horizon: 12,
+                    ..cpu.dreamer
+                },
+                fit: FitConfig { epochs: 3, batch: 8, ..cpu.fit },
+                practice: PracticeConfig { population: 8, dreams: 2, generations: 4, ..cpu.practice },
+                rounds: 2,
+                episodes: 8,
+                pretrain_updates: 10,
+                ..cpu
+            },
+            Preset::Cpu => cpu,
+            Preset::H200 => LearnConfig {
+                dreamer: DreamerConfig {
+                    encoder: EncoderConfig { width: 128, ..cpu.dreamer.encoder },
+                    model: ModelConfig { slot_width: 256, ..cpu.dreamer.model },
+                    horizon: 64,
+                    ..cpu.dreamer
+                },
+                fit: FitConfig { epochs: 60, batch: 128, ..cpu.fit },
+                practice: PracticeConfig { population: 128, dreams: 32, generations: 300, ..cpu.practice },
+                rounds: 8,
+                episodes: 512,
+                pretrain_updates: 1000,
+                ..cpu
+            },
+        }
+    }
+
     /// The settings of a run; `agent` is whose encoder it takes, `source` another run that it begins with.
     pub fn config(&self, agent: Option<&Agent>, source: Option<&Source>, seed: u64) -> LearnConfig {
-        let small = EncoderConfig { width: 16, rounds: 2, ..EncoderConfig::default() };
-        let (encoder, horizon, mut model, mut fit, mut practice, rounds, episodes, pretrain) = match self.preset {
-            Preset::Debug => (
-                small,
-                12,
-                ModelConfig { hidden: 32, components: 2, slot_width: 32, births: 4, ..ModelConfig::default() },
-                FitConfig { epochs: 3, batch: 8, ..FitConfig::default() },
-                PracticeConfig { population: 8, dreams: 2, generations: 4, ..PracticeConfig::default() },
-                2,
-                8,
-                10,
-            ),
-            Preset::Cpu => (
-                EncoderConfig::default(),
-                32,
-                ModelConfig::default(),
-                FitConfig::default(),
-                PracticeConfig::default(),
-                4,
-                64,
-                200,
-            ),
-            Preset::H200 => (
-                EncoderConfig { width: 128, ..EncoderConfig::default() },
-                64,
-                ModelConfig { slot_width: 256, ..ModelConfig::default() },
-                FitConfig { epochs: 60, batch: 128, ..FitConfig::default() },
-                PracticeConfig { population: 128, dreams: 32, generations: 300, ..PracticeConfig::default() },
-                8,
-                512,
-                1000,
-            ),
-        };
-        let (encoder, horizon) = agent.map_or((encoder, horizon), |a| (a.config.encoder, a.config.horizon));
+        let base = self.base();
+        let (mut model, mut fit, mut practice) = (base.dreamer.model, base.fit, base.practice);
+        let (encoder, horizon) =
+            agent.map_or((base.dreamer.encoder, base.dreamer.horizon), |a| (a.config.encoder, a.config.horizon));
         model.components = self.components.map_or(model.components, |k| k as usize);
         model.hidden = self.hidden.unwrap_or(model.hidden);
         model.normalise_deltas = !self.plain_deltas;
@@ -350,15 +333,15 @@ impl DreamSettings {
         let dreamer = DreamerConfig {
             encoder,
             model,
-            rank: RANK,
             controller_sees: match self.controller_sees {
                 Reads::State => Sees::State,
                 Reads::StateAndMemory => Sees::StateAndMemory,
             },
             controller_hidden: self.controller_hidden as usize,
             horizon: self.horizon.map_or(horizon, |h| h as usize),
-            reward_scale: agent.map_or(10.0, |a| a.config.reward_scale),
+            reward_scale: agent.map_or(base.dreamer.reward_scale, |a| a.config.reward_scale),
             objective: self.objective.quantity(),
+            ..base.dreamer
         };
         // Of another run all but its controller.
         let dreamer = source.map_or(dreamer, |source| DreamerConfig {
@@ -366,7 +349,7 @@ impl DreamSettings {
             controller_hidden: dreamer.controller_hidden,
             ..source.settings(dreamer.objective)
         });
-        let (rounds, pretrain) = if source.is_some() { (1, 0) } else { (rounds, pretrain) };
+        let (rounds, pretrain) = if source.is_some() { (1, 0) } else { (base.rounds, base.pretrain_updates) };
         let updates = match self.encoder {
             Training::Frozen => 0,
             Training::Trained => self.pretrain_updates.unwrap_or(pretrain).div_ceil(4),
@@ -381,7 +364,7 @@ impl DreamSettings {
             pretrain_updates: self.pretrain_updates.unwrap_or(if agent.is_some() { 0 } else { pretrain }),
             vision: VisionConfig { loss, updates },
             rounds: self.rounds.map_or(rounds, |n| n as usize),
-            episodes: self.episodes.map_or(episodes, |n| n as usize),
+            episodes: self.episodes.map_or(base.episodes, |n| n as usize),
             beginners: match self.beginners {
                 First::All => Beginners::All,
                 First::Experts => Beginners::Experts,
