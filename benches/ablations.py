@@ -22,6 +22,8 @@ import sys
 import time
 from pathlib import Path
 
+from rows import Rows
+
 MODELS = ["nasrnn_4", "inception_pair", "squeezenet1_1"]
 VARIANTS = {
     "default": [],
@@ -44,21 +46,14 @@ FIELDS += ["real_steps", "dream_steps", "seconds", *QUALITY]
 
 def run(options):
     folder = Path(options.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "ablations.csv"
-    known = set()
-    if path.exists():
-        known = {(row["model"], row["variant"], row["seed"]) for row in csv.DictReader(path.open())}
-    else:
-        path.write_text(",".join(FIELDS) + "\n")
+    rows = Rows(folder / "ablations.csv", FIELDS, ["model", "variant", "seed"])
     # A seed of everything before the next: a study that is stopped has whole tables.
     for seed in options.seeds:
         for model in options.models:
             for variant in options.variants:
-                if (model, variant, str(seed)) not in known:
+                if (model, variant, seed) not in rows:
                     row = one(options, folder, model, variant, seed)
-                    with path.open("a") as file:
-                        csv.DictWriter(file, FIELDS).writerow(row)
+                    rows.add(row)
                     print(f"{model}, {variant}, {seed}: {row['seconds']:.0f} s", file=sys.stderr)
 
 

@@ -24,6 +24,8 @@ import sys
 import time
 from pathlib import Path
 
+from rows import Rows
+
 # How a controller is trained in dreams, and the searches that are made with what came of it, by the names they have in rows.
 DREAMS = {
     "dream": ([], {"dream": "dream", "mpc": "mpc", "gumbel": "gumbel, exact", "gumbel-dream": "gumbel, learned"}),
@@ -35,23 +37,15 @@ FIELDS = ["model", "training_seed", "allowance", "method", "seed", "start_us", "
 
 def run(options):
     folder = Path(options.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = folder / "runs.csv"
-    known = set()
-    if rows.exists():
-        known = {(r["model"], r["training_seed"], r["allowance"]) for r in csv.DictReader(rows.open())}
-    else:
-        rows.write_text(",".join(FIELDS) + "\n")
+    rows = Rows(folder / "runs.csv", FIELDS, ["model", "training_seed", "allowance"])
 
     def evaluate(model, seed, allowance, *flags):
-        if (model, str(seed), allowance) in known:
+        if (model, seed, allowance) in rows:
             return
         command = [options.graphopt, "evaluate", model, "--json", *flags]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        with rows.open("a") as file:
-            writer = csv.DictWriter(file, FIELDS, extrasaction="ignore")
-            for row in json.loads(out)["runs"]:
-                writer.writerow({**row, "training_seed": seed, "allowance": allowance})
+        for row in json.loads(out)["runs"]:
+            rows.add({**row, "training_seed": seed, "allowance": allowance})
 
     if options.command == "train":
         for seed in options.seeds:
@@ -81,30 +75,22 @@ def run(options):
 
 def dream(options):
     folder = Path(options.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "dream.csv"
     fields = [*FIELDS, "real_steps", "dream_steps", "training_seconds"]
-    known = set()
-    if path.exists():
-        known = {(row["model"], row["training_seed"], row["method"]) for row in csv.DictReader(path.open())}
-    else:
-        path.write_text(",".join(fields) + "\n")
+    rows = Rows(folder / "dream.csv", fields, ["model", "training_seed", "method"])
     for seed in options.seeds:
         for model in options.models:
             for kind in options.kinds:
                 flags, searches = DREAMS[kind]
-                if all((model, str(seed), name) in known for name in searches.values()):
+                if all((model, seed, name) in rows for name in searches.values()):
                     continue
                 trained = train_dream(options, folder, model, kind, flags, seed)
                 out = dream_folder(folder, model, kind, seed)
                 command = [options.graphopt, "evaluate", model, "--json", "--agent", out / "agent.safetensors"]
                 command += ["--budget", options.budget, "--seeds", 1, "--seed", seed, "--methods", ",".join(searches)]
                 found = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
-                with path.open("a") as file:
-                    writer = csv.DictWriter(file, fields, extrasaction="ignore")
-                    for row in json.loads(found)["runs"]:
-                        named = {**row, **trained, "method": searches[row["method"]]}
-                        writer.writerow({**named, "training_seed": seed, "allowance": "use alone"})
+                for row in json.loads(found)["runs"]:
+                    named = {**row, **trained, "method": searches[row["method"]]}
+                    rows.add({**named, "training_seed": seed, "allowance": "use alone"})
                 print(f"{model} {kind} {seed}: {trained['training_seconds']:.0f} s", file=sys.stderr)
 
 

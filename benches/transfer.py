@@ -10,12 +10,14 @@ row for each run goes to ROWS.csv; runs that are in it already are not made agai
 `time` is what the controller for time reaches of its own objective, in microseconds.
 """
 
-import csv
+import argparse
 import json
 import math
 import os
 import subprocess
 import sys
+
+from rows import Rows
 
 COLUMNS = ["model", "seed", "method", "objective", "start", "greedy", "best_met", "controller", "controller_slots", "dreamt",
            "real_steps", "dream_steps", "seconds"]
@@ -26,11 +28,14 @@ def arguments():
     if "--" in given:
         at = given.index("--")
         given, more = given[:at], given[at + 1:]
-    options = {"--models": "nasrnn_4,inception_pair,squeezenet1_1", "--seeds": "3", "--objective": "memory"}
-    while len(given) > 3:
-        options[given[3]] = given[4]
-        del given[3:5]
-    return given, options, more
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program")
+    parser.add_argument("folder")
+    parser.add_argument("rows")
+    parser.add_argument("--models", default="nasrnn_4,inception_pair,squeezenet1_1")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--objective", default="memory")
+    return parser.parse_args(given), more
 
 
 # Flags that say what M is and what is played, which another run's M brings along.
@@ -67,18 +72,12 @@ def row(model, seed, method, report, seconds):
 
 
 def main():
-    (program, folder, path), options, more = arguments()
-    done = set()
-    if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            done = {(r["model"], r["seed"], r["method"]) for r in csv.DictReader(file)}
-    else:
-        with open(path, "w", encoding="utf-8") as file:
-            csv.writer(file).writerow(COLUMNS)
-    objective = options["--objective"]
-    for seed in map(str, range(int(options["--seeds"]))):
-        for model in options["--models"].split(","):
-            out = lambda method: os.path.join(folder, f"{model}-{method}-{seed}")
+    options, more = arguments()
+    rows = Rows(options.rows, COLUMNS, ["model", "seed", "method"])
+    objective = options.objective
+    for seed in map(str, range(options.seeds)):
+        for model in options.models.split(","):
+            out = lambda method: os.path.join(options.folder, f"{model}-{method}-{seed}")
             common = ["--seed", seed, *more]
             given = ["--model-from", out("time"), "--objective", objective, *without(OF_SOURCE, common)]
             methods = {
@@ -88,11 +87,10 @@ def main():
                 "scratch": [model, "--objective", objective, *common],
             }
             for method, flags in methods.items():
-                if (model, seed, method) in done:
+                if (model, seed, method) in rows:
                     continue
-                report, seconds = train(program, out(method), flags)
-                with open(path, "a", encoding="utf-8", newline="") as file:
-                    csv.DictWriter(file, COLUMNS).writerow(row(model, seed, method, report, seconds))
+                report, seconds = train(options.program, out(method), flags)
+                rows.add(row(model, seed, method, report, seconds))
                 print(model, seed, method, f"{seconds:.0f} s", file=sys.stderr)
 
 
