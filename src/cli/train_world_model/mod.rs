@@ -159,10 +159,7 @@ impl TrainWorldModel {
             let tasks: Vec<Arc<Task<'_>>> = learner.subjects().iter().map(|s| s.task.clone()).collect();
             let shards = source.episodes(&tasks, config.dreamer.objective)?;
             run.keep(&shards)?;
-            learner.inherit(&shards);
-            if source.config.learn.sight_changes() {
-                learner.look_at_all_again();
-            }
+            learner.inherit(&shards, source.config.learn.sight_changes());
             run.save(&mut learner, &run_config)?;
         }
         interrupt::install_saying("stopping: the run is saved after this unit of work (Ctrl-C again ends at once)");

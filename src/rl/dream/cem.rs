@@ -5,6 +5,7 @@
 use tch::{Kind, Tensor, no_grad};
 
 use super::dream::{Chance, Dream, STOP};
+use super::plan::DISCOUNT;
 use super::slots::SLOTS;
 use crate::rl::random::Random;
 
@@ -64,6 +65,7 @@ fn draw(
     let mut dream = dream.select(&Tensor::zeros([paths as i64], (Kind::Int64, device)));
     let mut total = dream.going.zeros_like();
     let mut drawn: Vec<Vec<Option<usize>>> = vec![Vec::with_capacity(shares.len()); paths];
+    let mut counts = 1.0;
     for step in shares {
         let logits: Vec<f32> =
             (0..paths).flat_map(|_| step.iter()).map(|share| (share.ln() + random.gumbel()) as f32).collect();
@@ -74,14 +76,15 @@ fn draw(
         let going = dream.going.shallow_clone();
         let mut chance = Chance { temperature: 0.0, random, draws: 1 };
         // To stop earns nothing, whatever M says of it.
-        total += dream.step(&action, &mut chance) * action.ne(STOP).to_kind(Kind::Float);
+        total += dream.step(&action, &mut chance) * action.ne(STOP).to_kind(Kind::Float) * counts;
+        counts *= DISCOUNT;
         let list = |x: &Tensor| Vec::<f32>::try_from(x.to_kind(Kind::Float).to_device(tch::Device::Cpu));
         let (action, going) = (list(&action).expect("whole numbers"), list(&going).expect("floats"));
         for (path, (action, going)) in drawn.iter_mut().zip(action.into_iter().zip(going)) {
             path.push((going > 0.0).then_some(action as usize));
         }
     }
-    total += dream.value();
+    total += dream.value() * counts;
     (drawn, Vec::try_from(total.to_device(tch::Device::Cpu)).expect("one number for each"))
 }
 

@@ -7,6 +7,10 @@ use super::controller::Controllers;
 use super::dream::{Chance, Dream, STOP};
 use crate::rl::random::Random;
 
+/// What is earned one action later counts so much of itself: of paths that are worth the same the quicker is taken, and nothing is put
+/// off for ever, since with each action the horizon of a plan moves on.
+pub const DISCOUNT: f64 = 0.97;
+
 /// Where the actions behind the first come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Proposals {
@@ -30,7 +34,7 @@ pub struct Plan {
 }
 
 /// What each of `first` (slots, or [`STOP`]) is worth in a state, which is the one row of `dream`: the rewards of the paths that
-/// begin with it, and the value where they end.
+/// begin with it, and the value where they end, discounted.
 pub fn worth(
     dream: &Dream<'_>,
     first: &[i64],
@@ -77,14 +81,16 @@ fn follow(
     let mut dream = dream.select(&rows.repeat_interleave_self_int(paths, None, None));
     let mut action = first.repeat_interleave_self_int(paths, None, None);
     let mut total = dream.going.zeros_like();
+    let mut counts = 1.0;
     for step in 0..plan.depth.max(1) {
         if step > 0 {
             action = propose(&dream, plan.proposals, controllers, random);
         }
         let mut chance = Chance { temperature: plan.temperature, random, draws: a * paths };
-        total += dream.step(&action, &mut chance);
+        total += dream.step(&action, &mut chance) * counts;
+        counts *= DISCOUNT;
     }
-    total += dream.value();
+    total += dream.value() * counts;
     let by_first = total.reshape([a, paths]);
     let worth = match plan.proposals {
         Proposals::Random => by_first.amax([1i64].as_slice(), false),

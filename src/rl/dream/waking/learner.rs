@@ -197,14 +197,18 @@ impl<'a> Learner<'a> {
         self.subjects[root].task.start(self.config.dreamer.objective)
     }
 
-    /// Begins with episodes that were played elsewhere, by shard, instead of playing in the first round.
-    pub fn inherit(&mut self, shards: &[Vec<Trajectory>]) {
+    /// Begins with episodes that were played elsewhere, by shard, instead of playing in the first round. If V is not the one
+    /// that they were played with (`by_another`), what it sees is made anew.
+    pub fn inherit(&mut self, shards: &[Vec<Trajectory>], by_another: bool) {
         for played in shards.iter().flatten() {
             self.note(played.root, std::slice::from_ref(played));
         }
         self.data.trajectories = shards.concat();
         self.state.shards = shards.len();
         self.state.phase = Phase::Fit { at: 0 };
+        if by_another {
+            self.look_at_all_again();
+        }
     }
 
     /// The graphs, as shards name them.

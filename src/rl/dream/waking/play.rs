@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::taking::Taking;
 use crate::rl::dream::data::{Player, Trajectory};
 use crate::rl::dream::frame::{Deed, Frame};
+use crate::rl::dream::plan::DISCOUNT;
 use crate::rl::dream::slots::{SLOTS, Seat, Seats};
 use crate::rl::dream::view::{Look, View};
 
@@ -200,9 +201,9 @@ impl<'a> Playing<'a> {
         &self.record.actions
     }
 
-    /// What the actions from this number on have earned, scaled.
+    /// What the actions from this number on have earned, scaled, and discounted as plans discount.
     pub fn earned_since(&self, action: usize) -> f32 {
-        self.record.rewards[action..].iter().sum()
+        self.record.rewards[action..].iter().rev().fold(0.0, |behind, reward| reward + DISCOUNT as f32 * behind)
     }
 
     /// Takes an action.

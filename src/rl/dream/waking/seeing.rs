@@ -144,7 +144,7 @@ impl Learner<'_> {
     }
 
     /// Makes what V sees of all episodes anew: V is not the one that they were played with.
-    pub fn look_at_all_again(&mut self) {
+    pub(super) fn look_at_all_again(&mut self) {
         self.state.looked_at = self.data.trajectories.len();
         self.look_again();
     }

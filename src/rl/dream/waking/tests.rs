@@ -292,7 +292,7 @@ fn a_model_that_was_learned_for_time_serves_another_objective() {
         let run_config = DreamRunConfig { model_from: Some("digest".to_owned()), ..run_config(config) };
         let run = DreamRun::open(folder.path(), &run_config, &mut second).unwrap();
         run.keep(&shards).unwrap();
-        second.inherit(&shards);
+        second.inherit(&shards, source.config.learn.sight_changes());
         run.save(&mut second, &run_config).unwrap();
         let mut losses = Vec::new();
         while !second.is_done() {
@@ -316,6 +316,25 @@ fn a_model_that_was_learned_for_time_serves_another_objective() {
         }
         assert_eq!(third.state(), second.state(), "{refit:?}");
         assert!(fingerprint(&mut third) == fingerprint(&mut second), "{refit:?}");
+    }
+}
+
+#[test]
+fn what_another_run_saw_before_its_encoder_was_trained_is_seen_anew() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let dir = tempfile::tempdir().unwrap();
+    let vision = VisionConfig { loss: VisionLoss::Reconstruct, updates: 16 };
+    let played = learn_in(dir.path(), LearnConfig { vision, rounds: 1, ..config(2) }, &["nasrnn_4"], &model);
+    let mut source = Source::open(dir.path(), Device::Cpu).unwrap();
+    let settings = source.settings(Quantity::Time);
+    let config = LearnConfig { dreamer: settings, refit: Some(Refit::Heads), rounds: 1, ..config(9) };
+    let subjects = learner(config, &["nasrnn_4"], &model).subjects().iter().map(copy_of).collect();
+    let mut second = Learner::new(config, subjects, source.dreamer(settings, 9).unwrap());
+    let shards = source.episodes(&[second.subjects()[0].task.clone()], Quantity::Time).unwrap();
+    second.inherit(&shards, source.config.learn.sight_changes());
+    for ((ours, theirs), kept) in second.data().trajectories.iter().zip(&played).zip(shards.iter().flatten()) {
+        close(ours, theirs);
+        assert!(ours.frames[0].whole != kept.frames[0].whole, "what was kept is of the encoder before");
     }
 }
 
