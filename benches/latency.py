@@ -9,6 +9,8 @@ import statistics
 import sys
 from collections import defaultdict
 
+from panels import draw
+
 METHODS = {"ensemble": "#1f77b4", "random": "#ff7f0e", "estimate": "#2ca02c", "ppo-measured": "#d62728"}
 # It chooses nothing by costs: its measurements are by the hundred.
 PPO = "ppo-measured"
@@ -49,7 +51,9 @@ def tables(final, runs, models, counts):
             for method in METHODS:
                 ranked[n][method] += [speedup / start for speedup, _ in final[model, method, n]]
     for method in METHODS:
-        cells = [f"{statistics.geometric_mean(ranked[n][method]):.3f}" if ranked[n][method] else "-" for n in counts]
+        # Of counts that some model was stopped before there is no mean over all.
+        whole = lambda n: all(final[model, method, n] for model in models)
+        cells = [f"{statistics.geometric_mean(ranked[n][method]):.3f}" if whole(n) else "-" for n in counts]
         if all(cell == "-" for cell in cells):
             continue
         print(f"| geometric mean, over the search's | {method} | 1 | " + " | ".join(cells) + " |")
@@ -86,44 +90,23 @@ def needed(final, models, counts):
 
 
 def plot(final, models, counts, path):
-    width, height, pad, columns = 300, 210, 44, 3
-    rows = -(-len(models) // columns)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width * columns}" height="{height * rows + 30}" font-family="sans-serif" font-size="11">']
-    out.append('<rect width="100%" height="100%" fill="white"/>')
-    for at, model in enumerate(models):
-        left, top = at % columns * width, at // columns * height
-        of = lambda m: [(n, final[model, m, n]) for n in counts if final[model, m, n]]
-        points = {m: [(0, final[model, "search", 0])] + of(m) for m in METHODS if of(m)}
-        values = [s for line in points.values() for _, cell in line for s, _ in cell]
-        low, high = min(values) - 0.02, max(values) + 0.02
-        x = lambda k: left + pad + k * (width - pad - 16) / len(counts)
-        y = lambda s: top + height - 30 - (s - low) * (height - 60) / (high - low)
-        out.append(f'<text x="{left + width / 2}" y="{top + 18}" text-anchor="middle" font-size="13">{model}</text>')
-        for s in (low + 0.02, (low + high) / 2, high - 0.02):
-            out.append(f'<text x="{left + pad - 6}" y="{y(s) + 4}" text-anchor="end">{s:.2f}</text>')
-            out.append(f'<line x1="{left + pad}" x2="{left + width - 16}" y1="{y(s)}" y2="{y(s)}" stroke="#ddd"/>')
-        for k, n in enumerate([0] + counts):
-            out.append(f'<text x="{x(k)}" y="{top + height - 14}" text-anchor="middle">{n}</text>')
-        place = {n: k for k, n in enumerate([0] + counts)}
-        for method, cells in points.items():
-            colour = METHODS[method]
-            line = [(x(place[n]), y(statistics.mean(s for s, _ in cell))) for n, cell in cells]
-            path_text = " ".join(f"{a:.1f},{b:.1f}" for a, b in line)
-            out.append(f'<polyline points="{path_text}" fill="none" stroke="{colour}" stroke-width="2"/>')
-            for n, cell in cells:
-                out += [f'<circle cx="{x(place[n]):.1f}" cy="{y(s):.1f}" r="2" fill="{colour}"/>' for s, _ in cell]
-    for at, (method, colour) in enumerate(METHODS.items()):
-        out.append(f'<text x="{pad + at * 110}" y="{height * rows + 18}" fill="{colour}" font-size="13">{method}</text>')
-    out.append(f'<text x="{pad + 4 * 110}" y="{height * rows + 18}">speed-up over the original against measurements; lines are means, dots seeds</text>')
-    out.append("</svg>")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(out) + "\n")
+    present = [method for method in METHODS if any(m == method and cells for (_, m, _), cells in final.items())]
+    panels = []
+    for model in models:
+        series = {}
+        for method in present:
+            of = {n: [s for s, _ in final[model, method, n]] for n in counts if final[model, method, n]}
+            if of:
+                series[method] = {0: [final[model, "search", 0][0][0]], **of}
+        panels.append((model, series))
+    caption = "speed-up over the original against measurements; lines are means, dots seeds"
+    draw(path, panels, {method: METHODS[method] for method in present}, caption)
 
 
 def main():
     final, runs = read(sys.argv[1])
     models = list(dict.fromkeys(model for model, _, _ in final))
-    counts = sorted({n for _, _, n in final if n > 0})
+    counts = sorted({n for (_, _, n), cells in final.items() if n > 0 and cells})
     tables(final, runs, models, counts)
     plot(final, models, counts, sys.argv[2])
 

@@ -32,7 +32,7 @@ def draw(path, panels, colours, caption, columns=3, lines=None):
 
 
 def panel(left, top, title, series, colours, lines):
-    places = list(dict.fromkeys(place for points in series.values() for place in points))
+    places = sorted({place for points in series.values() for place in points})
     values = [v for points in series.values() for cell in points.values() for v in cell] + list(lines.values())
     low, high = min(values), max(values)
     room = 0.05 * (high - low) or 0.05
