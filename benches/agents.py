@@ -29,7 +29,8 @@ from rows import Rows
 # How a controller is trained in dreams, and the searches that are made with what came of it, by the names they have in rows.
 DREAMS = {
     "dream": ([], {"dream": "dream", "mpc": "mpc", "gumbel": "gumbel, exact", "gumbel-dream": "gumbel, learned"}),
-    "dyna": (["--controller", "ppo", "--rollout-shape", "100x1"], {"dream": "dyna"}),
+    "short": (["--controller", "ppo", "--rollout-shape", "100x1"], {"dream": "ppo in short dreams"}),
+    "dyna": (["--controller", "ppo", "--rollout-shape", "33x3", "--learn-from-real"], {"dream": "dyna"}),
     "imitation": (["--controller", "imitation"], {"dream": "imitation of mpc"}),
 }
 FIELDS = ["model", "training_seed", "allowance", "method", "seed", "start_us", "best_us", "pops", "seconds"]
