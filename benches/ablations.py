@@ -5,7 +5,7 @@
     python3 benches/ablations.py table FOLDER/ablations.csv
 
 Every run is one `graphopt train-world-model` on one graph. By default each makes about 20,000 real steps on graphs whose
-episodes have about 20 actions: three rounds of 184 episodes of each player (three players at first, then one). Less than in
+episodes have about 20 actions: three rounds of 148 episodes of each player (three players at first, then one). Less than in
 `--preset cpu` is: epochs (6 of 40), generations (20 of 60) and rounds (3 of 4), so that a run takes minutes on one core.
 Rows are added to FOLDER/ablations.csv as they come; one that is there already is not made again, and a run that was stopped
 goes on. Predicted and true slots are two columns of each row: what the controller's dream says, and what it earns for real.
@@ -144,7 +144,7 @@ def main():
     runs.add_argument("--models", nargs="+", default=MODELS)
     runs.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
     runs.add_argument("--threads", default="1")
-    for flag, default in [("rounds", 3), ("episodes", 184), ("epochs", 6), ("generations", 20), ("pretrain-updates", 200)]:
+    for flag, default in [("rounds", 3), ("episodes", 148), ("epochs", 6), ("generations", 20), ("pretrain-updates", 200)]:
         runs.add_argument(f"--{flag}", type=int, default=default)
     commands.add_parser("table").add_argument("rows")
     options = parser.parse_args()
