@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench dream -- speed`: steps dreamt in a second with the settings of `--preset cpu`, 4,096 dreams at a time.
 //! `cargo bench --bench dream -- quality [SEEDS [EPISODES [EPOCHS [MODEL…]]]]`: prediction on episodes and on graphs that M has
-//! not met, for a mixture, one Gaussian, and a single prediction, and the same when M is not told what actions take (`blind`).
+//! not met, for a mixture, one Gaussian, and a single prediction, and the same when M is not told what actions take (`blind`), and when it
+//! keeps no books (`bookless`).
 //! `cargo bench --bench dream -- temperature MODEL [SEEDS [GENERATIONS]]`: controllers trained in dreams of each temperature,
 //! their return there and for real.
 //! `cargo bench --bench dream -- teachers MODEL [SEEDS [GENERATIONS]]`: one M a seed, and controllers that are trained in its dream by
@@ -137,14 +138,17 @@ fn speed(rules: &Arc<RuleSet>, model: &Roofline, threads: usize) {
 const SEEN: [&str; 6] = ["squeezenet1_1", "nasrnn_4", "inception_pair", "lora_mlp", "bert_2_layers", "repvgg_a0"];
 const UNSEEN: [&str; 3] = ["resnext_stage", "attention_heads", "lstm"];
 
-/// Models that are compared: components, and whether they are told what actions take.
-const MODELS: [(&str, usize, bool); 6] = [
-    ("mixture", 5, true),
-    ("gaussian", 1, true),
-    ("deterministic", 0, true),
-    ("blind-mixture", 5, false),
-    ("blind-gaussian", 1, false),
-    ("blind-deterministic", 0, false),
+/// Models that are compared: components, whether they are told what actions take, and whether they keep books.
+const MODELS: [(&str, usize, bool, bool); 9] = [
+    ("mixture", 5, true, true),
+    ("gaussian", 1, true, true),
+    ("deterministic", 0, true, true),
+    ("blind-mixture", 5, false, true),
+    ("blind-gaussian", 1, false, true),
+    ("blind-deterministic", 0, false, true),
+    ("bookless-mixture", 5, true, false),
+    ("bookless-gaussian", 1, true, false),
+    ("bookless-deterministic", 0, true, false),
 ];
 
 fn quality(rules: &Arc<RuleSet>, model: &Roofline, (seeds, episodes, epochs): (u64, usize, usize), models: &[String]) {
@@ -166,11 +170,12 @@ fn quality(rules: &Arc<RuleSet>, model: &Roofline, (seeds, episodes, epochs): (u
         );
         let (fit_to, judge_by) = seen.data().split(HELD_OUT);
         let elsewhere: Vec<&Trajectory> = unseen.data().trajectories.iter().collect();
-        for (name, components, sees_takes) in MODELS {
+        for (name, components, sees_takes, keeps_books) in MODELS {
             if !models.is_empty() && !models.iter().any(|m| m == name) {
                 continue;
             }
-            let of = ModelConfig { components, sees_takes, ..ModelConfig::default() };
+            let default = settings.dreamer.model;
+            let of = ModelConfig { components, sees_takes, books: default.books.filter(|_| keeps_books), ..default };
             let begin = Instant::now();
             let world = fitted(of, &fit_to, seen.rules(), (seed, epochs));
             let seconds = begin.elapsed().as_secs_f64();

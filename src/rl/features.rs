@@ -120,9 +120,12 @@ fn log_share(share: f64) -> f64 {
     if share > 0.0 { (1.0 + share.log10() / 6.0).clamp(0.0, 1.0) } else { 0.0 }
 }
 
+/// A ratio of costs is the hyperbolic tangent of its logarithm times this.
+pub const LOG_RATIO_STEEPNESS: f64 = 4.0;
+
 /// A ratio of costs, so that 1 % shows and nothing exceeds 1.
 fn log_ratio(over: f64, under: f64) -> f32 {
-    if over > 0.0 && under > 0.0 { (4.0 * (over / under).ln()).tanh() as f32 + 0.0 } else { 0.0 }
+    if over > 0.0 && under > 0.0 { (LOG_RATIO_STEEPNESS * (over / under).ln()).tanh() as f32 + 0.0 } else { 0.0 }
 }
 
 /// Number of elements; dimensions that are no numbers count as 1.

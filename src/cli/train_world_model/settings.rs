@@ -34,7 +34,7 @@ pub struct DreamSettings {
         long,
         value_name = "DIR",
         conflicts_with_all = [
-            "encoder_from", "encoder", "encoder_loss", "pretrain_updates", "horizon", "components", "hidden", "plain_deltas", "blind", "ensemble"
+            "encoder_from", "encoder", "encoder_loss", "pretrain_updates", "horizon", "components", "hidden", "plain_deltas", "blind", "no_books", "ensemble"
         ]
     )]
     pub model_from: Option<PathBuf>,
@@ -75,6 +75,9 @@ pub struct DreamSettings {
     /// Does not tell the model which candidates share nodes with what an action removes.
     #[arg(long)]
     blind: bool,
+    /// Lets the model learn what follows from what actions state, costs and rewards, too.
+    #[arg(long)]
+    no_books: bool,
     /// Goes on with the first round's episodes in later rounds.
     #[arg(long)]
     no_aggregation: bool,
@@ -307,6 +310,7 @@ impl DreamSettings {
         model.hidden = self.hidden.unwrap_or(model.hidden);
         model.normalise_deltas = !self.plain_deltas;
         model.sees_takes = !self.blind;
+        model.books = model.books.filter(|_| !self.no_books);
         fit.epochs = self.epochs.map_or(fit.epochs, |n| n as usize);
         practice.generations = self.generations.map_or(practice.generations, |n| n as usize);
         practice.temperature = self.temperature.unwrap_or(practice.temperature);
@@ -339,10 +343,10 @@ impl DreamSettings {
             },
             controller_hidden: self.controller_hidden as usize,
             horizon: self.horizon.map_or(horizon, |h| h as usize),
-            reward_scale: agent.map_or(base.dreamer.reward_scale, |a| a.config.reward_scale),
-            objective: self.objective.quantity(),
             ..base.dreamer
         };
+        let reward_scale = agent.map_or(base.dreamer.reward_scale, |a| a.config.reward_scale);
+        let dreamer = dreamer.rewarded(self.objective.quantity(), reward_scale);
         // Of another run all but its controller.
         let dreamer = source.map_or(dreamer, |source| DreamerConfig {
             controller_sees: dreamer.controller_sees,

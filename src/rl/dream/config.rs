@@ -18,11 +18,23 @@ pub struct ModelConfig {
     pub normalise_deltas: bool,
     /// Whether it is told what the action takes from each slot: which candidates share nodes with what it removes.
     pub sees_takes: bool,
+    /// Whether it keeps books of what has been saved, so that what follows from them is not learned (see [`super::books`]): the
+    /// scale of rewards. Without, everything is learned; so it must be where something else than time is to become less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub books: Option<f64>,
 }
 
 impl Default for ModelConfig {
     fn default() -> ModelConfig {
-        ModelConfig { hidden: 128, components: 5, slot_width: 64, births: 8, normalise_deltas: true, sees_takes: true }
+        ModelConfig {
+            hidden: 128,
+            components: 5,
+            slot_width: 64,
+            births: 8,
+            normalise_deltas: true,
+            sees_takes: true,
+            books: None,
+        }
     }
 }
 
@@ -58,11 +70,15 @@ pub struct FitConfig {
     /// What is pooled of the whole is shifted by so many deviations in every other episode, the same all along: M is to learn
     /// what changes, not which graph it is.
     pub shift: f64,
+    /// What M reads of a state is blurred by so many deviations in about half of the episodes, anew in every state, and what it is told
+    /// of its change is not: a dream's states are a little off, and M is not to go further astray from there.
+    #[serde(default)]
+    pub blur: f64,
 }
 
 impl Default for FitConfig {
     fn default() -> FitConfig {
-        FitConfig { epochs: 40, batch: 16, learning_rate: 5e-3, max_grad_norm: 1.0, shift: 1.0 }
+        FitConfig { epochs: 40, batch: 16, learning_rate: 5e-3, max_grad_norm: 1.0, shift: 1.0, blur: 0.3 }
     }
 }
 

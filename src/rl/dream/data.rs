@@ -52,6 +52,15 @@ impl Trajectory {
         self.actions.is_empty()
     }
 
+    /// Writes into the states what has been saved, as the costs have it.
+    pub fn keep_books(&mut self) {
+        let mut best = 0.0f32;
+        for (frame, &saved) in self.frames.iter_mut().zip(&self.costs) {
+            best = best.max(saved);
+            frame.saved = [saved, best];
+        }
+    }
+
     /// Sum of the rewards.
     pub fn total(&self) -> f32 {
         self.rewards.iter().sum()

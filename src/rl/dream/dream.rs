@@ -3,6 +3,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::books::Books;
 use super::ensemble::disagreement;
 use super::frame::{Frame, SLOT_FEATURES, WHOLE};
 use super::model::mixture::Mixture;
@@ -33,6 +34,8 @@ pub struct Dream<'m> {
     pub features: Tensor,
     /// `[B, S, S]`: what the action of one takes from another.
     pub takes: Tensor,
+    /// `[B]`: what has been saved.
+    pub books: Books,
     /// `[B]` of 0 and 1: whether it goes on.
     pub going: Tensor,
     /// Models that dream along, with what they carry.
@@ -76,12 +79,12 @@ impl<'m> Dream<'m> {
 
     /// Dreams that go on from a carry and states.
     pub fn from_states(model: &'m WorldModel, table: &Tensor, carry: Carry, states: States) -> Dream<'m> {
-        let States { whole, rules, features, takes } = states;
+        let States { whole, rules, features, takes, books } = states;
         let z = model.standardise(&whole);
         let going = Tensor::ones([z.size()[0]], (Kind::Float, z.device()));
         let (doubt, shadows) = (going.zeros_like(), Vec::new());
         let table = table.shallow_clone();
-        Dream { model, table, carry, z, rules, features, takes, going, shadows, penalty: 0.0, doubt }
+        Dream { model, table, carry, z, rules, features, takes, books, going, shadows, penalty: 0.0, doubt }
     }
 
     /// The same with models that dream along, each with what it carries; rewards become less by `penalty` times how much they
@@ -101,6 +104,7 @@ impl<'m> Dream<'m> {
             rules: pick(&self.rules),
             features: pick(&self.features),
             takes: pick(&self.takes),
+            books: self.books.map(pick),
             going: pick(&self.going),
             shadows: self.shadows.iter().map(|(model, carry)| (*model, carry.select(rows))).collect(),
             penalty: self.penalty,
@@ -162,13 +166,15 @@ impl<'m> Dream<'m> {
     /// take from each, `[B, S]`.
     pub fn step_by(&mut self, action: &Tensor, slot: (&Tensor, &Tensor), chance: &mut Chance<'_>) -> Tensor {
         let (carry, trunk) = self.model.step(&self.carry, &self.z, action);
-        let reward = twohot::decode(&self.model.reward(&trunk)) * &self.going;
+        let cost_change = self.model.cost(&trunk, action, &self.books);
+        let reward = twohot::decode(&self.model.reward(&trunk, &self.books, &cost_change));
         let stops = action.select(1, action.size()[1] - 1);
         let goes_on = self.model.goes_on(&trunk).gt(0.0).to_kind(Kind::Float) * (1.0 - stops);
 
         let (b, device) = (self.len(), self.z.device());
         let change = self.model.change(&trunk);
-        let reward = reward - self.differ(&trunk, &change, action) * self.penalty;
+        let doubt = self.differ(&reward, &change, action);
+        let reward = &reward * &self.going - doubt * self.penalty;
         let change = if chance.temperature == 0.0 {
             change.mode()
         } else {
@@ -176,23 +182,27 @@ impl<'m> Dream<'m> {
             let normal = chance.fill(&[WHOLE as i64], b, device, Random::normal);
             change.sample(chance.temperature, &uniform, &normal)
         };
-        self.z = self.model.moved(&self.z, &change).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS);
+        let z = self.model.moved(&self.z, &change).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS);
         self.next_slots(&trunk, slot, chance);
+        self.books = self.books.after(&cost_change);
+        self.model.write_books(&z, &self.features, &self.books);
+        self.z = z;
         self.carry = carry;
         self.going = &self.going * goes_on;
         reward
     }
 
-    /// Steps the models that dream along; `[B]`: how much all differ.
-    fn differ(&mut self, trunk: &Tensor, change: &Mixture, action: &Tensor) -> Tensor {
+    /// Steps the models that dream along; `[B]`: how much they and the one that dreams, with its reward `[B]` and change, differ.
+    fn differ(&mut self, reward: &Tensor, change: &Mixture, action: &Tensor) -> Tensor {
         if self.shadows.is_empty() {
             return self.doubt.shallow_clone();
         }
-        let mut rewards = vec![twohot::decode(&self.model.reward(trunk))];
+        let mut rewards = vec![reward.shallow_clone()];
         let mut states = vec![self.model.moved(&self.z, &change.mean())];
         for (model, carry) in &mut self.shadows {
             let (next, trunk) = model.step(carry, &self.z, action);
-            rewards.push(twohot::decode(&model.reward(&trunk)));
+            let change = model.cost(&trunk, action, &self.books);
+            rewards.push(twohot::decode(&model.reward(&trunk, &self.books, &change)));
             states.push(model.moved(&self.z, &model.change(&trunk).mean()));
             *carry = next;
         }

@@ -53,6 +53,7 @@ impl Fit {
             let batch: Vec<&Trajectory> = part.iter().map(|&at| episodes[at]).collect();
             let mut data = Sequences::new(&batch, model.device());
             data.shift(&model.scales.whole[1], config.shift, &mut random);
+            data.blur(config.blur, &mut random);
             let losses = model.losses(&data, rules);
             self.adam.zero_grad();
             losses.total().backward();

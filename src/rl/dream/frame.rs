@@ -35,6 +35,8 @@ pub struct Frame {
     /// `[SLOTS * SLOTS]`: what the first slot's action takes from the second: the share of the candidates that the second
     /// stands for of which a node is removed, the mean over those that the first stands for; 0 where either is empty.
     pub takes: Vec<f32>,
+    /// `log(initial / cost)`, scaled as rewards are, and the most of it so far in the episode (see [`super::books`]).
+    pub saved: [f32; 2],
 }
 
 impl Frame {
@@ -46,6 +48,7 @@ impl Frame {
             features: vec![0.0; SLOTS * SLOT_FEATURES],
             kept: [false; SLOTS],
             takes: vec![0.0; SLOTS * SLOTS],
+            saved: [0.0; 2],
         }
     }
 }

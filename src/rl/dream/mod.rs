@@ -10,6 +10,7 @@
 //! Shapes: `B` states, `N` episodes, `T` actions of an episode at most, `S` slots, `U` the width of the whole, `H` that of the
 //! LSTM, `R` rules.
 
+pub mod books;
 pub mod cem;
 pub mod cma;
 pub mod config;

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor, no_grad};
 use super::data::Trajectory;
 use super::dream::{Chance, Dream};
 use super::model::WorldModel;
-use super::sequences::{Sequences, States};
+use super::sequences::Sequences;
 use crate::rl::random::Random;
 
 /// How many steps ahead is looked.
@@ -84,14 +84,8 @@ fn add(model: &WorldModel, table: &Tensor, data: &Sequences, sums: &mut BTreeMap
     let actions = data.actions(table);
     let (carry, _) = model.unroll(&z.narrow(1, 0, t), &actions);
     let flat = |x: &Tensor| x.narrow(1, 0, t).flatten(0, 1);
-    let states = States {
-        whole: flat(&data.whole),
-        rules: flat(&data.rules),
-        features: flat(&data.features),
-        takes: flat(&data.takes),
-    };
     let begin = super::model::Carry { h: flat(&carry.h), c: flat(&carry.c) };
-    let mut dream = Dream::from_states(model, table, begin, states);
+    let mut dream = Dream::from_states(model, table, begin, data.before_actions());
     let (start_z, start_present) = (dream.z.shallow_clone(), dream.present());
     let n = data.mask.size()[0];
     // Row `(e, at)` looks `k` ahead: what is there, or zeros behind the end of the batch.
@@ -104,7 +98,7 @@ fn add(model: &WorldModel, table: &Tensor, data: &Sequences, sums: &mut BTreeMap
     };
     let moves = data.moves().to_kind(Kind::Float);
     let zeros = Tensor::zeros([n * t], (Kind::Float, z.device()));
-    let (mut valid, mut said_cost) = (zeros.ones_like(), zeros.copy());
+    let (mut valid, start_saved) = (zeros.ones_like(), dream.books.saved.shallow_clone());
     let (mut said_reward, mut true_reward) = (zeros.copy(), zeros.copy());
     let mut random = Random::new(0);
     for k in 1..=*HORIZONS.last().expect("some horizon") as i64 {
@@ -113,7 +107,6 @@ fn add(model: &WorldModel, table: &Tensor, data: &Sequences, sums: &mut BTreeMap
         let asked = &valid * ahead(&data.mask, k - 1);
         valid = &valid * ahead(&moves, k - 1);
         let (_, trunk) = model.step(&dream.carry, &dream.z, &action);
-        said_cost += model.cost(&trunk);
         let goes_on = model.goes_on(&trunk).gt(0.0).to_kind(Kind::Float);
         // An episode that M thinks is over goes on here: what it says of the rest counts.
         dream.going = zeros.ones_like();
@@ -136,7 +129,8 @@ fn add(model: &WorldModel, table: &Tensor, data: &Sequences, sums: &mut BTreeMap
             None => state,
         });
         let cost = ahead(&data.cost, k) - flat(&data.cost);
-        s.cost[0] += number(&((&said_cost - &cost).square() * &valid));
+        let said_cost = &dream.books.saved - &start_saved;
+        s.cost[0] += number(&((said_cost - &cost).square() * &valid));
         s.cost[1] += number(&(cost.square() * &valid));
         s.reward[0] += number(&((&said_reward - &true_reward).square() * &valid));
         s.reward[1] += number(&(true_reward.square() * &valid));

@@ -6,7 +6,7 @@ use super::data::Trajectory;
 use super::dream::Dream;
 use super::ensemble::Ensemble;
 use super::model::{Carry, WorldModel};
-use super::sequences::{Sequences, States};
+use super::sequences::Sequences;
 use crate::rl::random::Random;
 
 /// Episodes that the states of one draw come from.
@@ -66,15 +66,8 @@ pub fn replayed<'m>(
     let drawn = Drawn::new(episodes, count, random)?;
     let data = Sequences::new(&drawn.episodes, ensemble.first.device());
     no_grad(|| {
-        let (t, rows) = (data.length(), drawn.rows(&data));
-        let pick = |x: &Tensor| x.narrow(1, 0, t).flatten(0, 1).index_select(0, &rows);
+        let states = data.before_actions().select(&drawn.rows(&data));
         let carry = |model: &WorldModel| drawn.carry(model, table, &data);
-        let states = States {
-            whole: pick(&data.whole),
-            rules: pick(&data.rules),
-            features: pick(&data.features),
-            takes: pick(&data.takes),
-        };
         let shadows = ensemble.others.iter().map(|model| (*model, carry(model))).collect();
         let dream = Dream::from_states(ensemble.first, table, carry(ensemble.first), states);
         Some(dream.with_shadows(shadows, ensemble.penalty))

@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::books::Books;
 use super::data::Trajectory;
 use super::frame::{ACTION, Deed, EMPTY, Frame, GLOBALS_AT, RULE, SLOT, SLOT_FEATURES, WHOLE};
 use super::slots::SLOTS;
@@ -20,6 +21,10 @@ pub struct Sequences {
     pub kept: Tensor,
     /// `[N, T + 1, S, S]`: what the action of one takes from another.
     pub takes: Tensor,
+    /// `[N, T + 1]`: what has been saved.
+    pub books: Books,
+    /// `[N, T + 1, U]`, in deviations: what is added to states where M reads them; see [`Sequences::blur`].
+    pub blur: Option<Tensor>,
     /// `[N, T, S]`: what the action takes from each: of a slot's, as its state has it, which is all that a dream knows; of
     /// one without a slot, exactly.
     pub action_takes: Tensor,
@@ -52,6 +57,8 @@ pub struct States {
     pub features: Tensor,
     /// `[.., S, S]`: what the action of one takes from another.
     pub takes: Tensor,
+    /// `[..]`: what has been saved.
+    pub books: Books,
 }
 
 impl States {
@@ -63,6 +70,7 @@ impl States {
             rules: pick(&self.rules),
             features: pick(&self.features),
             takes: pick(&self.takes),
+            books: self.books.map(pick),
         }
     }
 }
@@ -78,6 +86,10 @@ pub fn stack(frames: &[&Frame], device: Device) -> States {
         rules: Tensor::from_slice(&rules).reshape([f, s]).to_device(device),
         features: table(all(|frame| &frame.features), &[f, s, SLOT_FEATURES as i64]),
         takes: table(all(|frame| &frame.takes), &[f, s, s]),
+        books: Books {
+            saved: table(frames.iter().map(|frame| frame.saved[0]).collect(), &[f]),
+            best: table(frames.iter().map(|frame| frame.saved[1]).collect(), &[f]),
+        },
     }
 }
 
@@ -143,6 +155,8 @@ impl Sequences {
             rules: states.rules.reshape([n, t + 1, s]),
             features: states.features.reshape([n, t + 1, s, f]),
             takes: states.takes.reshape([n, t + 1, s, s]),
+            books: states.books.map(|x| x.reshape([n, t + 1])),
+            blur: None,
             action_takes: table(&action_takes, &[n, t, s]),
             kept: Tensor::from_slice(&kept).reshape([n, t + 1, s]).to_device(device),
             action_rule: ids(&action_rule),
@@ -174,6 +188,34 @@ impl Sequences {
             .collect();
         let shift = Tensor::from_slice(&numbers).reshape([n, 1, WHOLE as i64]).to_device(self.whole.device());
         self.whole = &self.whole + shift * deviation;
+    }
+
+    /// Blurs what M reads of states, in half of the episodes (by chance), by normal numbers times `by`.
+    pub fn blur(&mut self, by: f64, random: &mut Random) {
+        if by == 0.0 {
+            return;
+        }
+        let [n, states, width] = self.whole.size()[..] else { unreachable!("three dimensions") };
+        let mut numbers = vec![0.0f32; (n * states * width) as usize];
+        for episode in numbers.chunks_mut((states * width) as usize) {
+            if random.below(2) == 0 {
+                episode.iter_mut().for_each(|x| *x = (by * random.normal()) as f32);
+            }
+        }
+        self.blur = Some(Tensor::from_slice(&numbers).reshape([n, states, width]).to_device(self.whole.device()));
+    }
+
+    /// The states before each action, flat: `N * T` of them.
+    pub fn before_actions(&self) -> States {
+        let t = self.length();
+        let flat = |x: &Tensor| x.narrow(1, 0, t).flatten(0, 1);
+        States {
+            whole: flat(&self.whole),
+            rules: flat(&self.rules),
+            features: flat(&self.features),
+            takes: flat(&self.takes),
+            books: self.books.map(flat),
+        }
     }
 
     /// Number of actions at most.

@@ -49,7 +49,7 @@ fn fitted(components: usize, epochs: usize, seed: u64) -> (WorldModel, Tensor, V
     model.scales.measure(&Sequences::new(&refs, Device::Cpu), true);
     let mut fit = Fit::new(&model);
     // The chain's positions are the state itself: shifted, they would be others.
-    let config = FitConfig { learning_rate: 4e-3, batch: 8, shift: 0.0, ..FitConfig::default() };
+    let config = FitConfig { learning_rate: 4e-3, batch: 8, shift: 0.0, blur: 0.0, ..FitConfig::default() };
     for epoch in 0..epochs {
         fit.epoch(&model, &refs, &table, &config, epoch as f64 / epochs as f64, epoch as u64);
     }
@@ -314,6 +314,33 @@ fn masked_steps_do_not_count() {
     let (m, n) = (short.len() as f64, long.len() as f64);
     // Of the reward: a mean over all actions of both.
     assert!((both[1] - (m * alone[1] + n * other[1]) / (m + n)).abs() < 1e-5, "{both:?}");
+}
+
+#[test]
+fn what_is_read_is_blurred_and_what_is_told_is_not() {
+    let mut random = Random::new(4);
+    let episodes: Vec<Trajectory> = (0..40).map(|_| random_episode(&mut random)).collect();
+    let mut data = Sequences::new(&episodes.iter().collect::<Vec<_>>(), Device::Cpu);
+    let whole = data.whole.copy();
+    data.blur(0.5, &mut random);
+    assert_eq!(numbers(&data.whole), numbers(&whole));
+    let blur = data.blur.as_ref().unwrap();
+    let deviation = numbers(&blur.flatten(1, -1).std_dim([1i64].as_slice(), false, false));
+    let some = deviation.iter().filter(|d| **d > 0.0).count();
+    assert!((10..=30).contains(&some), "{some} of 40");
+    assert!(deviation.iter().all(|d| *d == 0.0 || (d - 0.5).abs() < 0.05), "{deviation:?}");
+    // A model that reads nothing loses the same by what it is told.
+    let model = WorldModel::new(small(0), Device::Cpu, 0);
+    let nothing = |name: &str| {
+        let own = model.parameters.all().into_iter().find(|(n, _)| n == name);
+        own.map(|(_, t)| t.zeros_like())
+    };
+    model.parameters.copy_from(nothing);
+    let table = rule_table(&RULES, Device::Cpu);
+    let all = |data: &Sequences| model.losses(data, &table).all().map(|(_, loss)| loss.double_value(&[]));
+    let blurred = all(&data);
+    data.blur = None;
+    assert_eq!(all(&data), blurred);
 }
 
 #[test]

@@ -109,16 +109,20 @@ impl WorldModel {
         let t = data.length();
         let z = self.standardise(&data.whole);
         let (before, after) = (z.narrow(1, 0, t), z.narrow(1, 1, t));
-        let (carry, trunk) = self.unroll(&before, &data.actions(table));
+        let actions = data.actions(table);
+        let read = data.blur.as_ref().map_or(before.shallow_clone(), |blur| &before + blur.narrow(1, 0, t));
+        let (carry, trunk) = self.unroll(&read, &actions);
         let moves = data.moves();
 
         let [mean, deviation] = &self.scales.delta;
         let change = ((after - &before) * &self.scales.whole[1] - mean) / deviation;
         let state = self.change(&trunk).loss(&change) / change.size()[2] as f64;
-        let reward = twohot::loss(&self.reward(&trunk), &data.reward);
         let cost_change = data.cost.narrow(1, 1, t) - data.cost.narrow(1, 0, t);
-        let cost = (self.cost(&trunk) - cost_change).square() / 2.0;
-        let value = twohot::loss(&self.value(&carry.h, &before), &data.returns.narrow(1, 0, t));
+        let books = data.books.map(|x| x.narrow(1, 0, t));
+        let said_change = self.cost(&trunk, &actions, &books);
+        let reward = twohot::loss(&self.reward(&trunk, &books, &said_change), &data.reward);
+        let cost = (said_change - cost_change).square() / 2.0;
+        let value = twohot::loss(&self.value(&carry.h, &read), &data.returns.narrow(1, 0, t));
 
         let slots = data.slots(table).narrow(1, 0, t);
         let fates = self.slots().forward(&trunk, &slots, &data.chosen_slots(), &data.action_takes);

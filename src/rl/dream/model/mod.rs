@@ -14,8 +14,9 @@ use tch::{Device, Kind, Tensor};
 use self::mixture::Mixture;
 use self::normal::Scales;
 use self::slots::{Births, SlotNet};
+use super::books::{Books, CHANGE, EARNS, TOLD};
 use super::config::ModelConfig;
-use super::frame::{ACTION, WHOLE};
+use super::frame::{ACTION, RULE, WHOLE};
 use crate::rl::net::layers::{HIDDEN_GAIN, Linear, Mlp};
 use crate::rl::net::parameters::{Parameters, Place};
 
@@ -175,6 +176,16 @@ impl WorldModel {
         (Carry { h: before(&h), c: before(&c) }, trunk)
     }
 
+    /// Writes what follows from books into states `[.., U]`, standardised, and the features of slots
+    /// `[.., S, SLOT_FEATURES]`. What states no change earns nothing: a slot that is empty stays so.
+    pub fn write_books(&self, z: &Tensor, features: &Tensor, books: &Books) {
+        let Some(scale) = self.config.books else { return };
+        let (at, count) = TOLD;
+        let [mean, deviation] = self.scales.whole.each_ref().map(|x| x.narrow(0, at, count));
+        z.narrow(-1, at, count).copy_(&((books.told(scale) - mean) / deviation));
+        features.select(-1, EARNS).copy_(&books.earns(&features.select(-1, CHANGE), scale));
+    }
+
     /// Distribution of the change of the state, in units of [`Scales::delta`].
     pub fn change(&self, trunk: &Tensor) -> Mixture {
         Mixture::new(&self.mixture.forward(trunk), self.config.components, WHOLE)
@@ -186,9 +197,14 @@ impl WorldModel {
         z + (change * deviation + mean) / &self.scales.whole[1]
     }
 
-    /// `[.., BINS]`: the reward, as [`twohot`] has it.
-    pub fn reward(&self, trunk: &Tensor) -> Tensor {
-        self.reward.forward(trunk)
+    /// `[.., BINS]`: the reward, as [`twohot`] has it, given the change of the cost. With books what follows from them is the
+    /// first guess.
+    pub fn reward(&self, trunk: &Tensor, books: &Books, change: &Tensor) -> Tensor {
+        let own = self.reward.forward(trunk);
+        match self.config.books {
+            Some(_) => own + twohot::near(&books.earned(change)),
+            None => own,
+        }
     }
 
     /// `[..]`: logit of whether the episode goes on.
@@ -196,9 +212,14 @@ impl WorldModel {
         self.goes_on.forward(trunk).squeeze_dim(-1)
     }
 
-    /// `[..]`: `log(initial / cost)` after the action less before, times the scale of rewards.
-    pub fn cost(&self, trunk: &Tensor) -> Tensor {
-        self.cost.forward(trunk).squeeze_dim(-1)
+    /// `[..]`: `log(initial / cost)` after the action `[.., A]` less before, times the scale of rewards. With books what the
+    /// action states is the first guess.
+    pub fn cost(&self, trunk: &Tensor, action: &Tensor, books: &Books) -> Tensor {
+        let own = self.cost.forward(trunk).squeeze_dim(-1);
+        match self.config.books {
+            Some(scale) => own + books.stated(&action.select(-1, RULE as i64 + CHANGE), scale),
+            None => own,
+        }
     }
 
     /// `[.., BINS]`: the return from a state, `[.., H]` and `[.., U]` standardised.

@@ -29,6 +29,14 @@ pub fn decode(logits: &Tensor) -> Tensor {
     symexp(&logits.softmax(-1, Kind::Float).matmul(&bins(logits.device())))
 }
 
+/// Weight on all bins together where a number is known to be near.
+const ELSEWHERE: f64 = 0.02;
+
+/// `[..]` to `[.., BINS]`: logits that say that a number is near these.
+pub fn near(x: &Tensor) -> Tensor {
+    (encode(&x.detach()) * (1.0 - ELSEWHERE) + ELSEWHERE / BINS as f64).log()
+}
+
 fn bins(device: Device) -> Tensor {
     Tensor::linspace(-MOST, MOST, BINS, (Kind::Float, device))
 }
@@ -53,6 +61,15 @@ mod tests {
         let x = Tensor::from_slice(&[-5.0f32, -0.01, 0.0, 0.3, 12.0]);
         let back = decode(&(encode(&x) + 1e-12).log());
         assert!(back.allclose(&x, 1e-3, 1e-4, false), "{:?}", numbers(&back));
+    }
+
+    #[test]
+    fn what_is_near_is_told_within_a_few_percent() {
+        let x = Tensor::from_slice(&[0.0f32, 0.05, 0.9, 4.0]);
+        let told = numbers(&decode(&near(&x)));
+        for (told, x) in told.iter().zip(numbers(&x)) {
+            assert!((told - x).abs() <= 0.05 * x + 1e-6, "{told} for {x}");
+        }
     }
 
     #[test]

@@ -47,14 +47,15 @@ pub struct DreamerConfig {
 impl Default for DreamerConfig {
     /// C is linear with 699 parameters.
     fn default() -> DreamerConfig {
+        const REWARD_SCALE: f64 = 10.0;
         DreamerConfig {
             encoder: EncoderConfig::default(),
-            model: ModelConfig::default(),
+            model: ModelConfig { books: Some(REWARD_SCALE), ..ModelConfig::default() },
             rank: 2,
             controller_sees: Sees::default(),
             controller_hidden: 0,
             horizon: 32,
-            reward_scale: 10.0,
+            reward_scale: REWARD_SCALE,
             objective: Quantity::Time,
         }
     }
@@ -64,6 +65,13 @@ impl DreamerConfig {
     /// On what terms it plays.
     pub fn terms(&self) -> Terms {
         Terms { horizon: self.horizon, reward_scale: self.reward_scale, objective: self.objective }
+    }
+
+    /// The same for another objective and scale of rewards. Actions state what they do to estimated time alone: M has books of
+    /// nothing else.
+    pub fn rewarded(self, objective: Quantity, reward_scale: f64) -> DreamerConfig {
+        let books = self.model.books.filter(|_| objective.is_time()).map(|_| reward_scale);
+        DreamerConfig { objective, reward_scale, model: ModelConfig { books, ..self.model }, ..self }
     }
 
     /// The shape of C.
@@ -89,6 +97,12 @@ impl DreamerConfig {
         };
         agent.check()?;
         self.model.check()?;
+        if self.model.books.is_some_and(|scale| scale != self.reward_scale || !self.objective.is_time()) {
+            return Err(format!(
+                "model.books must be reward_scale, {}, or left out, as it must be where the objective is not time",
+                self.reward_scale
+            ));
+        }
         self.controller().check()?;
         match self.encoder.global {
             crate::rl::net::encoder::Global::Late => Ok(()),

@@ -191,7 +191,10 @@ impl<'a> Playing<'a> {
         let (mut frame, seats) = look.frame(&digest, &mut self.seats);
         let taking = Taking::new(&mut self.env, &digest, &seats);
         frame.takes = taking.all();
-        self.record.costs.push(self.terms.saved(&self.env));
+        let saved = self.terms.saved(&self.env);
+        // The rewards of an episode sum to the most that was saved in it.
+        frame.saved = [saved, self.record.total().max(saved)];
+        self.record.costs.push(saved);
         self.record.frames.push(frame.clone());
         Scene { digest, look, frame, seats, taking }
     }
@@ -214,8 +217,10 @@ impl<'a> Playing<'a> {
     }
 
     /// What was written down; the episode is over, and its last state was looked at.
-    pub fn finish(self) -> Trajectory {
+    pub fn finish(mut self) -> Trajectory {
         debug_assert_eq!(self.record.frames.len(), self.record.len() + 1, "one more state than actions");
+        // To the last bit as they are when it is read again.
+        self.record.keep_books();
         self.record
     }
 }
@@ -270,7 +275,9 @@ pub fn judge(task: &Arc<Task<'_>>, played: &Trajectory, terms: Terms) -> Option<
         rewards.push(terms.step(&mut env, action));
         costs.push(terms.saved(&env));
     }
-    env.is_over().then(|| Trajectory { rewards, costs, ..played.clone() })
+    let mut judged = Trajectory { rewards, costs, ..played.clone() };
+    judged.keep_books();
+    env.is_over().then_some(judged)
 }
 
 /// What an episode is, without what follows from it.

@@ -191,7 +191,7 @@ fn look_at(eye: &mut Eye, task: &Arc<Task<'_>>, episodes: &mut [Trajectory], ter
             let (mut frame, _) = look.frame(&digest, seats);
             let old = &mut trajectory.frames[at];
             debug_assert_eq!((frame.rules, frame.kept), (old.rules, old.kept), "seats do not depend on V");
-            frame.takes = std::mem::take(&mut old.takes);
+            (frame.takes, frame.saved) = (std::mem::take(&mut old.takes), old.saved);
             *old = frame;
             let Some(&action) = trajectory.actions.get(at) else { continue };
             if let (Some(site), Deed::Apply { features, .. }) = (action, &mut trajectory.deeds[at]) {

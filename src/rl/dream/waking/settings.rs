@@ -89,6 +89,7 @@ impl LearnConfig {
             ("fit.learning_rate", fit.learning_rate, 0.0, 1.0),
             ("fit.max_grad_norm", fit.max_grad_norm, 0.0, 1e6),
             ("fit.shift", fit.shift, 0.0, 1e3),
+            ("fit.blur", fit.blur, 0.0, 1e3),
             ("practice.sigma", practice.sigma, 1e-6, 1e3),
             ("practice.temperature", practice.temperature, 0.0, 100.0),
             ("ensemble.penalty", ensemble.penalty, 0.0, 1e6),

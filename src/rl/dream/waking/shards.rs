@@ -240,6 +240,7 @@ pub fn read(path: &Path) -> Result<(ShardHeader, Vec<Trajectory>), ShardError> {
         features: row(&features, SLOTS * SLOT_FEATURES, at).to_vec(),
         kept: std::array::from_fn(|s| kept[at * SLOTS + s] > 0.5),
         takes: row(&takes, SLOTS * SLOTS, at).to_vec(),
+        ..Frame::blank()
     };
     let deed = |at: usize| match action_rule[at] as i32 {
         EMPTY => Deed::Stop,
@@ -253,7 +254,7 @@ pub fn read(path: &Path) -> Result<(ShardHeader, Vec<Trajectory>), ShardError> {
     let mut trajectories = Vec::with_capacity(header.trajectories.len());
     for t in &header.trajectories {
         let (n, s, a) = (t.actions.len(), state, action);
-        trajectories.push(Trajectory {
+        let mut trajectory = Trajectory {
             root: t.root,
             player: t.player,
             actions: t.actions.clone(),
@@ -261,7 +262,9 @@ pub fn read(path: &Path) -> Result<(ShardHeader, Vec<Trajectory>), ShardError> {
             deeds: (a..a + n).map(deed).collect(),
             rewards: rewards[a..a + n].to_vec(),
             costs: costs[s..=s + n].to_vec(),
-        });
+        };
+        trajectory.keep_books();
+        trajectories.push(trajectory);
         (state, action) = (state + n + 1, action + n);
     }
     Ok((header, trajectories))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::agent::{Dreamer, DreamerConfig};
 use super::exact::Exact;
@@ -15,16 +15,18 @@ use super::settings::LearnConfig;
 use super::shards::{self, ShardError};
 use super::transfer::Source;
 use crate::cost::{DeviceProfile, Roofline};
+use crate::rl::dream::books::{CHANGE, EARNS, TOLD};
 use crate::rl::dream::config::{
     EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Sees, Teacher, VisionConfig,
     VisionLoss,
 };
 use crate::rl::dream::data::{Player, Trajectory};
-use crate::rl::dream::dream::{Chance, STOP};
+use crate::rl::dream::dream::{Chance, Dream, STOP};
 use crate::rl::dream::fit::rule_table;
 use crate::rl::dream::frame::{Deed, GLOBALS_AT, WHOLE};
 use crate::rl::dream::practice::Practice;
 use crate::rl::dream::quality::effective_rank;
+use crate::rl::dream::sequences::Sequences;
 use crate::rl::dream::tests::numbers;
 use crate::rl::dream::world::World;
 use crate::rl::env::tests::{model as graph, rules};
@@ -37,7 +39,8 @@ use crate::search::{Budget, Problem, Search};
 
 fn config(seed: u64) -> LearnConfig {
     let encoder = EncoderConfig { width: 16, rounds: 2, ..EncoderConfig::default() };
-    let model = ModelConfig { hidden: 24, components: 2, slot_width: 24, births: 4, ..ModelConfig::default() };
+    let default = DreamerConfig::default().model;
+    let model = ModelConfig { hidden: 24, components: 2, slot_width: 24, births: 4, ..default };
     LearnConfig {
         seed,
         dreamer: DreamerConfig { encoder, model, rank: 1, horizon: 8, ..DreamerConfig::default() },
@@ -463,6 +466,70 @@ fn episodes_that_are_looked_at_again_are_the_same_but_for_what_v_sees() {
             assert_eq!((x.rules, x.kept, &x.takes), (y.rules, y.kept, &y.takes));
             assert!(x.whole[..GLOBALS_AT] != y.whole[..GLOBALS_AT] && x.whole[GLOBALS_AT..] == y.whole[GLOBALS_AT..]);
         }
+    }
+}
+
+#[test]
+fn books_say_what_real_episodes_show() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let mut learner = learner(config(4), &["nasrnn_4", "inception_pair"], &model);
+    while !matches!(learner.state().phase, Phase::Fit { .. }) {
+        learner.advance();
+    }
+    let scale = learner.config().dreamer.reward_scale;
+    let near = |a: &Tensor, b: &Tensor| assert!(a.allclose(b, 1e-3, 1e-4, false), "{a:?} {b:?}");
+    let (mut rewrites, mut earning) = (0, 0);
+    for trajectory in &learner.data().trajectories {
+        let data = Sequences::new(&[trajectory], Device::Cpu);
+        let (at, count) = TOLD;
+        near(&data.books.told(scale).to_kind(Kind::Float), &data.whole.narrow(-1, at, count));
+        let earns = data.books.earns(&data.features.select(-1, CHANGE), scale);
+        near(&earns, &data.features.select(-1, EARNS));
+        let t = data.length();
+        let before = data.books.map(|x| x.narrow(1, 0, t));
+        let stated = before.stated(&data.action_features.select(-1, CHANGE), scale);
+        near(&stated, &(data.cost.narrow(1, 1, t) - data.cost.narrow(1, 0, t)));
+        near(&before.earned(&stated), &data.reward);
+        near(&before.after(&stated).best, &data.books.best.narrow(1, 1, t));
+        rewrites += trajectory.deeds.iter().filter(|d| matches!(d, Deed::Apply { .. })).count();
+        earning += trajectory.rewards.iter().filter(|r| **r > 0.0).count();
+    }
+    assert!(rewrites > 100 && earning > 20, "{rewrites} rewrites, {earning} of which earn");
+
+    // A model that says nothing of its own dreams right costs and rewards, and states and slots that fit them.
+    let dreams_by = learner.model();
+    dreams_by.parameters.copy_from(|name| {
+        let own = dreams_by.parameters.all().into_iter().find(|(n, _)| n == name);
+        own.map(|(_, t)| t.zeros_like())
+    });
+    let played =
+        |t: &&Trajectory| matches!(t.deeds.first(), Some(Deed::Apply { slot: Some(_), .. })) && t.rewards[0] > 0.0;
+    let trajectory = learner.data().trajectories.iter().find(played).expect("some episode begins with a gain");
+    let Deed::Apply { slot: Some(slot), .. } = trajectory.deeds[0] else { unreachable!("it was found so") };
+    let mut dream = Dream::new(dreams_by, learner.rules(), &[&trajectory.frames[0]]);
+    let mut random = Random::new(0);
+    let mut chance = Chance { temperature: 0.0, random: &mut random, draws: 1 };
+    let earned = tch::no_grad(|| dream.step(&Tensor::from_slice(&[slot as i64]), &mut chance)).double_value(&[0]);
+    let (real, saved) = (f64::from(trajectory.rewards[0]), dream.books.saved.double_value(&[0]));
+    let right = (earned - real).abs() < 0.05 * real && (saved - f64::from(trajectory.costs[1])).abs() < 1e-3;
+    assert!(right, "{earned} {saved}");
+    let [mean, deviation] = &dreams_by.scales.whole;
+    let whole = &dream.z * deviation + mean;
+    near(&whole.narrow(1, TOLD.0, TOLD.1), &dream.books.told(scale).to_kind(Kind::Float));
+    near(&dream.features.select(2, EARNS), &dream.books.earns(&dream.features.select(2, CHANGE), scale));
+}
+
+#[test]
+fn only_time_is_kept_in_books() {
+    let books = |dreamer: DreamerConfig| dreamer.model.books;
+    let time = config(0).dreamer;
+    assert_eq!(books(time), Some(time.reward_scale));
+    assert_eq!(books(time.rewarded(Quantity::Time, 3.0)), Some(3.0));
+    let launches = time.rewarded(Quantity::Launches, 3.0);
+    assert_eq!((books(launches), launches.check()), (None, Ok(())));
+    for wrong in [DreamerConfig { objective: Quantity::Launches, ..time }, DreamerConfig { reward_scale: 3.0, ..time }]
+    {
+        assert!(wrong.check().unwrap_err().contains("model.books"));
     }
 }
 

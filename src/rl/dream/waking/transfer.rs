@@ -41,7 +41,7 @@ impl Source {
 
     /// What a dreamer of this run is made of, for an objective.
     pub fn settings(&self, objective: Quantity) -> DreamerConfig {
-        DreamerConfig { objective, ..self.dreamer.config }
+        self.dreamer.config.rewarded(objective, self.dreamer.config.reward_scale)
     }
 
     /// Its V and M with new heads of what is rewarded.
