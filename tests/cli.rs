@@ -424,6 +424,28 @@ fn agents_learn_valleys_and_drawn_graphs_and_begin_with_others() {
 }
 
 #[test]
+fn a_world_model_is_learned_on_drawn_graphs() {
+    let dir = tempfile::tempdir().unwrap();
+    let train = |out: &str, more: &[&str]| {
+        let args = ["train-world-model", "--out", out, "--preset", "debug", "--device", "cpu", "--json"];
+        graphopt(dir.path(), &[&args[..], more].concat())
+    };
+    let drawn = ["valley_1_1", "--draw", "2", "--hold-out", "recurrent", "--most-nodes", "60", "--rounds", "1"];
+    let report = train("run", &drawn).ok().json();
+    let names: Vec<&str> = report["models"].as_array().unwrap().iter().map(|m| m["model"].as_str().unwrap()).collect();
+    assert!(names.len() == 3 && names[0] == "valley_1_1", "{names:?}");
+    assert!(names[1..].iter().all(|name| name.contains("(draw ")), "{names:?}");
+    let again = train("run", &drawn).ok();
+    assert!(again.stderr.contains("going on") && again.json()["units"] == report["units"], "{}", again.stderr);
+    train("run", &["valley_1_1", "--rounds", "1"]).refused("models: there");
+    // Another run begins with what was drawn, too: by its settings, and with its model.
+    let like = ["train-world-model", "--config", "run/config.json", "--out", "like", "--device", "cpu", "--json"];
+    assert_eq!(graphopt(dir.path(), &like).ok().json()["models"][2]["model"], names[2]);
+    let report = train("less", &["--model-from", "run", "--objective", "launches"]).ok().json();
+    assert_eq!((&report["models"][1]["model"], &report["real_steps"]), (&names[1].into(), &0.into()));
+}
+
+#[test]
 fn a_world_model_is_learned_gone_on_with_and_used() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path();

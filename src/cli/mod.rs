@@ -7,6 +7,7 @@ mod args;
 mod compare;
 mod convert;
 mod cross_check;
+mod draw;
 mod evaluate;
 mod explain;
 mod fault;

@@ -55,6 +55,13 @@ pub struct DrawConfig {
     pub most_nodes: usize,
 }
 
+impl DrawConfig {
+    /// Whether nothing is drawn.
+    pub fn is_nothing(&self) -> bool {
+        self.count == 0
+    }
+}
+
 /// `format` of `config.json`.
 pub const FORMAT: &str = "graphopt-run";
 

@@ -3,20 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::bail;
-use clap::{Args, ValueEnum};
-use rayon::prelude::*;
+use clap::Args;
 
 use crate::cli::args::{self, DimArgs};
+use crate::cli::draw::{self, DrawArgs};
 use crate::cli::terminal;
 use crate::cost::CostModel;
-use crate::rewrite::{Rule, RuleSet};
+use crate::rewrite::RuleSet;
 use crate::rl::env::Task;
 use crate::rl::run::DrawConfig;
-use crate::rl::task::{Distribution, Drawn, Family};
 use crate::rl::trainer::Subject;
 use crate::search::{Budget, Portfolio, Problem, Search};
-use crate::substitution::inverse;
 use crate::zoo;
 
 /// The flags.
@@ -26,56 +23,11 @@ pub struct SubjectArgs {
     /// behind rewrites that cost (default: all built-in models, unless graphs are drawn).
     #[arg(value_name = "MODEL")]
     models: Vec<PathBuf>,
-    /// Also trains on so many graphs drawn at random: pieces of built-in models, pieces made worse by random rewrites, and
-    /// models at other sizes; only graphs that gain 1 % or more.
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u32).range(..=100_000))]
-    draw: u32,
-    /// Draws nothing from models of this kind. Repeatable.
-    #[arg(long, value_name = "KIND", requires = "draw")]
-    hold_out: Vec<FamilyArg>,
-    /// Nodes of a drawn graph at most.
-    #[arg(long, value_name = "N", default_value_t = 400, requires = "draw")]
-    most_nodes: usize,
+    #[command(flatten)]
+    draw: DrawArgs,
     #[command(flatten)]
     dims: DimArgs,
 }
-
-/// See [`Family`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum FamilyArg {
-    /// Convolutions on one path with short cuts: ResNets, MobileNet, VGG.
-    Residual,
-    /// Convolutions on many paths: Inception, NASNet, SqueezeNet.
-    Branching,
-    /// RepVGG, MobileOne.
-    Reparameterised,
-    /// LSTM, NasRNN.
-    Recurrent,
-    /// BERT, GPT-2, ViT and others with attention.
-    Transformer,
-    /// Linear layers with adapters.
-    Adapter,
-}
-
-impl FamilyArg {
-    fn family(self) -> Family {
-        match self {
-            FamilyArg::Residual => Family::Residual,
-            FamilyArg::Branching => Family::Branching,
-            FamilyArg::Reparameterised => Family::Reparameterised,
-            FamilyArg::Recurrent => Family::Recurrent,
-            FamilyArg::Transformer => Family::Transformer,
-            FamilyArg::Adapter => Family::Adapter,
-        }
-    }
-}
-
-/// A drawn graph gains so much at least, as a share: there is something to learn.
-const LEAST_GAIN: f64 = 0.01;
-/// Draws for each graph that is kept, at most.
-const MOST_DRAWS: u64 = 100;
-/// Draws that are made side by side.
-const TOGETHER: u64 = 32;
 
 impl SubjectArgs {
     /// What was asked for, and how the graphs that were drawn came about.
@@ -84,8 +36,9 @@ impl SubjectArgs {
         rules: &Arc<RuleSet>,
         model: &'a dyn CostModel,
     ) -> anyhow::Result<(Vec<Subject<'a>>, DrawConfig)> {
-        let models = self.models();
-        let bar = terminal::bar(models.len() as u64 + u64::from(self.draw));
+        let draw = self.draw.config();
+        let models = self.models(&draw);
+        let bar = terminal::bar((models.len() + draw.count) as u64);
         let mut subjects = Vec::new();
         for path in &models {
             bar.set_message(format!("preparing {}", path.display()));
@@ -97,63 +50,17 @@ impl SubjectArgs {
             subjects.push(Subject { name: path.display().to_string(), task, known_us });
             bar.inc(1);
         }
-        let draw = DrawConfig {
-            count: self.draw as usize,
-            held_out: self.hold_out.iter().map(|f| f.family()).collect(),
-            most_nodes: if self.draw > 0 { self.most_nodes } else { 0 },
-        };
         bar.set_message("drawing graphs");
-        for (seed, drawn) in draws(&draw, rules, model, &|| bar.inc(1))? {
-            let task = Arc::new(Task::new(&drawn.graph, rules.clone(), model));
-            subjects.push(Subject { name: format!("{} (draw {seed})", drawn.name), task, known_us: drawn.known_us });
-        }
+        subjects.extend(draw::subjects(&draw, rules, model, &|| bar.inc(1))?);
         bar.finish_and_clear();
         Ok((subjects, draw))
     }
 
-    fn models(&self) -> Vec<PathBuf> {
-        if self.models.is_empty() && self.draw == 0 {
+    fn models(&self, draw: &DrawConfig) -> Vec<PathBuf> {
+        if self.models.is_empty() && draw.count == 0 {
             zoo::ENTRIES.iter().map(|entry| PathBuf::from(entry.name)).collect()
         } else {
             self.models.clone()
         }
     }
-}
-
-/// The first draws that gain, with their seeds.
-fn draws(
-    config: &DrawConfig,
-    rules: &Arc<RuleSet>,
-    model: &dyn CostModel,
-    found: &dyn Fn(),
-) -> anyhow::Result<Vec<(u64, Drawn)>> {
-    let mut kept = Vec::new();
-    if config.count == 0 {
-        return Ok(kept);
-    }
-    let forwards: Vec<Rule> = (0..rules.len() as u32).map(|i| rules.rule(i).clone()).collect();
-    let backwards: Vec<Rule> = forwards.iter().filter_map(inverse).collect();
-    let fault = |(rule, why)| anyhow::anyhow!("rule {rule:?}: {why}");
-    let distribution =
-        Distribution::new(&forwards, &backwards, model, &config.held_out, config.most_nodes).map_err(fault)?;
-    let gains = |drawn: &Drawn| {
-        let start_us = crate::cost::graph_cost(model, &drawn.graph).time_us;
-        drawn.known_us < start_us * (1.0 - LEAST_GAIN)
-    };
-    let mut next = 0;
-    while kept.len() < config.count {
-        if next >= MOST_DRAWS * config.count as u64 {
-            bail!("of {next} graphs drawn only {} gain 1 % or more", kept.len());
-        }
-        let drawn: Result<Vec<Drawn>, _> =
-            (next..next + TOGETHER).into_par_iter().map(|seed| distribution.draw(seed)).collect();
-        for (seed, drawn) in (next..).zip(drawn.map_err(fault)?) {
-            if kept.len() < config.count && gains(&drawn) {
-                kept.push((seed, drawn));
-                found();
-            }
-        }
-        next += TOGETHER;
-    }
-    Ok(kept)
 }

@@ -11,6 +11,7 @@ use clap::Args;
 
 use self::settings::DreamSettings;
 use super::args::{DeviceArgs, DimArgs, RuleArgs};
+use super::draw::{self, DrawArgs};
 use super::latency::LatencyArgs;
 use super::{Answer, args, interrupt, terminal};
 use crate::cost::{CostModel, DeviceProfile, Roofline};
@@ -23,7 +24,7 @@ use crate::rl::dream::waking::settings::LearnConfig;
 use crate::rl::dream::waking::transfer::Source;
 use crate::rl::env::{Quantity, Task};
 use crate::rl::greedy::greedy;
-use crate::rl::run::FORMAT;
+use crate::rl::run::{DrawConfig, FORMAT};
 use crate::rl::trainer::Subject;
 use crate::runtime;
 use crate::search::{Budget, Portfolio, Problem, Search};
@@ -41,14 +42,17 @@ use crate::zoo;
 #[command(
     verbatim_doc_comment,
     after_help = "\
-Example:
-  graphopt train-world-model inception_pair --out runs/dream --preset cpu"
+Examples:
+  graphopt train-world-model inception_pair --out runs/dream --preset cpu
+  graphopt train-world-model --draw 40 --hold-out recurrent --episodes 8 --out runs/general"
 )]
 pub struct TrainWorldModel {
     /// Models to learn on: .onnx or .json files, names of built-in models, or valley_DEPTH_BLOCKS (default: all built-in
-    /// models).
+    /// models, unless graphs are drawn).
     #[arg(value_name = "MODEL")]
     models: Vec<PathBuf>,
+    #[command(flatten)]
+    draw: DrawArgs,
     /// Folder of the run.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -114,7 +118,11 @@ impl TrainWorldModel {
         let corrected = lesson.as_ref().map(|lesson| lesson.correct(&estimate));
         let model: &dyn CostModel = corrected.as_ref().map_or(&estimate, |corrected| corrected);
         let others = like.as_ref().or_else(|| source.as_ref().map(|source| &source.config));
-        let subjects = self.subjects(&rules, model, config.dreamer.objective, others)?;
+        let draw = match others.filter(|_| self.models.is_empty() && self.draw.config().is_nothing()) {
+            Some(others) => others.draw.clone(),
+            None => self.draw.config(),
+        };
+        let subjects = self.subjects(&rules, model, config.dreamer.objective, (others, &draw))?;
         if let Some(lesson) = &lesson {
             lesson.check_all(&subjects, &estimate)?;
         }
@@ -125,6 +133,7 @@ impl TrainWorldModel {
             library: rules.digest(),
             device: runtime::device_name(device),
             models: subjects.iter().map(|s| s.name.clone()).collect(),
+            draw,
             encoder_from: encoder_from.as_ref().map(|path| path.display().to_string()),
             latency: lesson.as_ref().map(|lesson| lesson.digest.clone()),
             model_from: self.settings.model_from.as_deref().map(|dir| args::digest(&Source::file(dir))).transpose()?,
@@ -173,14 +182,15 @@ impl TrainWorldModel {
         rules: &Arc<crate::rewrite::RuleSet>,
         model: &'a dyn CostModel,
         objective: Quantity,
-        others: Option<&DreamRunConfig>,
+        (others, draw): (Option<&DreamRunConfig>, &DrawConfig),
     ) -> anyhow::Result<Vec<Subject<'a>>> {
         let models: Vec<PathBuf> = match (self.models.is_empty(), others) {
             (false, _) => self.models.clone(),
-            (true, Some(others)) => others.models.iter().map(PathBuf::from).collect(),
-            (true, None) => zoo::ENTRIES.iter().map(|entry| PathBuf::from(entry.name)).collect(),
+            (true, Some(others)) if others.draw == *draw => others.named().iter().map(PathBuf::from).collect(),
+            (true, _) if !draw.is_nothing() => Vec::new(),
+            (true, _) => zoo::ENTRIES.iter().map(|entry| PathBuf::from(entry.name)).collect(),
         };
-        let bar = terminal::bar(models.len() as u64);
+        let bar = terminal::bar((models.len() + draw.count) as u64);
         let mut subjects = Vec::new();
         for path in &models {
             bar.set_message(format!("preparing {}", path.display()));
@@ -199,6 +209,14 @@ impl TrainWorldModel {
             };
             subjects.push(Subject { name: path.display().to_string(), task, known_us });
             bar.inc(1);
+        }
+        bar.set_message("drawing graphs");
+        for drawn in draw::subjects(draw, rules, model, &|| bar.inc(1))? {
+            let known_us = match objective {
+                Quantity::Time => drawn.known_us,
+                quantity => greedy(&drawn.task, quantity, MOST_GREEDY).best,
+            };
+            subjects.push(Subject { known_us, ..drawn });
         }
         bar.finish_and_clear();
         Ok(subjects)
@@ -231,7 +249,7 @@ fn check_source(source: &Source, run: &DreamRunConfig) -> anyhow::Result<()> {
     let there = &source.config;
     let pairs = [
         ("rules", there.library == run.library),
-        ("models", there.models == run.models),
+        ("models", there.models == run.models && there.draw == run.draw),
         ("learned latency", there.latency == run.latency),
     ];
     match pairs.iter().find(|(_, same)| !same) {

@@ -13,7 +13,7 @@ use super::shards::{self, ShardError, ShardHeader};
 use crate::rl::checkpoint::{self, CHECKPOINT_FORMAT, CheckpointError, Opened, VERSION, to_json};
 use crate::rl::dream::data::Trajectory;
 use crate::rl::metrics::Recorder;
-use crate::rl::run::{RunError, checkpoint_path, keep_config, read_config_file};
+use crate::rl::run::{DrawConfig, RunError, checkpoint_path, keep_config, read_config_file};
 
 /// Everything that a run was started with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +29,11 @@ pub struct DreamRunConfig {
     pub library: String,
     /// Where the networks run.
     pub device: String,
-    /// The graphs.
+    /// The graphs; those that were drawn are the last.
     pub models: Vec<String>,
+    /// How those came about.
+    #[serde(default, skip_serializing_if = "DrawConfig::is_nothing")]
+    pub draw: DrawConfig,
     /// File that V's encoder was taken from, if it was.
     pub encoder_from: Option<String>,
     /// Digest of the file of learned latency that corrects the costs, if one does.
@@ -44,6 +47,11 @@ pub struct DreamRunConfig {
 }
 
 impl DreamRunConfig {
+    /// The graphs that were not drawn.
+    pub fn named(&self) -> &[String] {
+        &self.models[..self.models.len().saturating_sub(self.draw.count)]
+    }
+
     /// Reads the settings of a run from its config.json, to begin another by them.
     ///
     /// # Errors

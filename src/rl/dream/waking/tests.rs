@@ -33,6 +33,7 @@ use crate::rl::env::tests::{model as graph, rules};
 use crate::rl::env::{Action, Env, EnvSettings, Quantity, Task};
 use crate::rl::net::encoder::EncoderConfig;
 use crate::rl::random::Random;
+use crate::rl::run::DrawConfig;
 use crate::rl::trainer::Subject;
 use crate::rl::valley::{Shape, shaped};
 use crate::search::{Budget, Problem, Search};
@@ -72,6 +73,7 @@ fn run_config(learn: LearnConfig) -> DreamRunConfig {
         library: "0".to_owned(),
         device: "cpu".to_owned(),
         models: vec!["nasrnn_4".to_owned()],
+        draw: DrawConfig::default(),
         encoder_from: None,
         latency: None,
         model_from: None,
