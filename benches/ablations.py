@@ -33,7 +33,7 @@ VARIANTS = {
     "plain deltas": ["--plain-deltas"],
     "ensemble of 3, penalty 0.5": ["--ensemble", "3", "--disagreement-penalty", "0.5"],
     "blind": ["--blind"],
-    "no books": ["--no-books"],
+    "books": ["--books"],
     "no aggregation": ["--no-aggregation"],
     "V alone": ["--controller-sees", "state"],
     "V alone, hidden layer": ["--controller-sees", "state", "--controller-hidden", "12"],

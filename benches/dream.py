@@ -16,7 +16,7 @@ from panels import draw
 
 MODELS = {"mixture": "mixture of 5", "gaussian": "one Gaussian", "deterministic": "a single prediction"}
 MODELS |= {f"blind-{name}": f"{title}, blind" for name, title in MODELS.items()}
-MODELS |= {f"bookless-{name}": f"{title}, no books" for name, title in list(MODELS.items())[:3]}
+MODELS |= {f"books-{name}": f"{title}, books" for name, title in list(MODELS.items())[:3]}
 COLOURS = ["#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad", "#d68910", "#777777"]
 SKILLS = {"state_skill": "state", "cost_skill": "cost", "reward_skill": "reward", "slot_f1": "F1 of slots that change"}
 SKILLS |= {"continue_accuracy": "continue", "end_recall": "ends"}

@@ -3,7 +3,7 @@
 //! `cargo bench --bench dream -- speed`: steps dreamt in a second with the settings of `--preset cpu`, 4,096 dreams at a time.
 //! `cargo bench --bench dream -- quality [SEEDS [EPISODES [EPOCHS [MODEL…]]]]`: prediction on episodes and on graphs that M has
 //! not met, for a mixture, one Gaussian, and a single prediction, and the same when M is not told what actions take (`blind`), and when it
-//! keeps no books (`bookless`).
+//! keeps books (`books`).
 //! `cargo bench --bench dream -- temperature MODEL [SEEDS [GENERATIONS]]`: controllers trained in dreams of each temperature,
 //! their return there and for real.
 //! `cargo bench --bench dream -- teachers MODEL [SEEDS [GENERATIONS]]`: one M a seed, and controllers that are trained in its dream by
@@ -144,15 +144,15 @@ const ELSEWHERE: usize = 16;
 
 /// Models that are compared: components, whether they are told what actions take, and whether they keep books.
 const MODELS: [(&str, usize, bool, bool); 9] = [
-    ("mixture", 5, true, true),
-    ("gaussian", 1, true, true),
-    ("deterministic", 0, true, true),
-    ("blind-mixture", 5, false, true),
-    ("blind-gaussian", 1, false, true),
-    ("blind-deterministic", 0, false, true),
-    ("bookless-mixture", 5, true, false),
-    ("bookless-gaussian", 1, true, false),
-    ("bookless-deterministic", 0, true, false),
+    ("mixture", 5, true, false),
+    ("gaussian", 1, true, false),
+    ("deterministic", 0, true, false),
+    ("blind-mixture", 5, false, false),
+    ("blind-gaussian", 1, false, false),
+    ("blind-deterministic", 0, false, false),
+    ("books-mixture", 5, true, true),
+    ("books-gaussian", 1, true, true),
+    ("books-deterministic", 0, true, true),
 ];
 
 fn quality(rules: &Arc<RuleSet>, model: &Roofline, (seeds, episodes, epochs): (u64, usize, usize), models: &[String]) {
@@ -181,8 +181,8 @@ fn quality(rules: &Arc<RuleSet>, model: &Roofline, (seeds, episodes, epochs): (u
             if !models.is_empty() && !models.iter().any(|m| m == name) {
                 continue;
             }
-            let default = settings.dreamer.model;
-            let of = ModelConfig { components, sees_takes, books: default.books.filter(|_| keeps_books), ..default };
+            let books = keeps_books.then_some(settings.dreamer.reward_scale);
+            let of = ModelConfig { components, sees_takes, books, ..settings.dreamer.model };
             let begin = Instant::now();
             let world = fitted(of, &fit_to, seen.rules(), (seed, epochs));
             let seconds = begin.elapsed().as_secs_f64();

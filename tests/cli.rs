@@ -535,6 +535,10 @@ fn a_world_model_is_learned_gone_on_with_and_used() {
     assert!(evaluate(&[]).ends_with(&dreamt.map(str::to_owned)));
     assert_eq!(evaluate(&["--methods", "gumbel,greedy"]), ["greedy", "gumbel"]);
 
+    let books = ["train-world-model", model, "--out", "books", "--books", "--rounds", "1", "--preset", "debug"];
+    graphopt(folder, &[&books[..], &["--device", "cpu"]].concat()).ok();
+    assert!(settings("books").contains("\"books\": 10.0") && !settings("run").contains("books"));
+
     let other = |out: &str, more: &[&str]| {
         let args = ["train-world-model", model, "--out", out, "--preset", "debug", "--device", "cpu", "--json"];
         graphopt(folder, &[&args, more].concat()).ok();
@@ -554,6 +558,7 @@ fn a_world_model_is_learned_gone_on_with_and_used() {
     refused(&["train-world-model", model, "--out", "wide", "--rollout-shape", "10x10"], "--controller ppo");
     refused(&["optimise", model, "--search", "ppo", "--agent", "run/agent.safetensors"], "graphopt-dreamer");
     refused(&["train-world-model", model, "--out", "wide", "--hidden", "512"], "fewer than 1000");
+    refused(&["train-world-model", model, "--out", "wide", "--books", "--objective", "memory"], "--objective time");
     refused(&["train-world-model", model, "--out", "wide", "--controller-hidden", "8"], "hidden layer of 8");
     refused(&["train-world-model", model, "--out", "wide", "--encoder-from", model], "not a safetensors file");
 }

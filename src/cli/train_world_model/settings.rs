@@ -34,7 +34,7 @@ pub struct DreamSettings {
         long,
         value_name = "DIR",
         conflicts_with_all = [
-            "encoder_from", "encoder", "encoder_loss", "pretrain_updates", "horizon", "components", "hidden", "plain_deltas", "blind", "no_books", "ensemble"
+            "encoder_from", "encoder", "encoder_loss", "pretrain_updates", "horizon", "components", "hidden", "plain_deltas", "blind", "books", "ensemble"
         ]
     )]
     pub model_from: Option<PathBuf>,
@@ -75,9 +75,9 @@ pub struct DreamSettings {
     /// Does not tell the model which candidates share nodes with what an action removes.
     #[arg(long)]
     blind: bool,
-    /// Lets the model learn what follows from what actions state, costs and rewards, too.
+    /// Computes costs and rewards in dreams from what actions state, instead of learning them (with --objective time).
     #[arg(long)]
-    no_books: bool,
+    books: bool,
     /// Goes on with the first round's episodes in later rounds.
     #[arg(long)]
     no_aggregation: bool,
@@ -255,6 +255,9 @@ impl DreamSettings {
         if self.planning == In::None && !self.learn_from_real {
             anyhow::bail!("--planning none leaves nothing to learn from but --learn-from-real");
         }
+        if self.books && !self.objective.quantity().is_time() {
+            anyhow::bail!("--books: actions state what they do to time alone; it goes with --objective time");
+        }
         let never = self.encoder == Training::Frozen && self.pretrain_updates.unwrap_or(0) == 0;
         if self.encoder_loss == Telling::Task && self.encoder_from.is_some() && never {
             anyhow::bail!(
@@ -310,7 +313,7 @@ impl DreamSettings {
         model.hidden = self.hidden.unwrap_or(model.hidden);
         model.normalise_deltas = !self.plain_deltas;
         model.sees_takes = !self.blind;
-        model.books = model.books.filter(|_| !self.no_books);
+        model.books = self.books.then_some(base.dreamer.reward_scale);
         fit.epochs = self.epochs.map_or(fit.epochs, |n| n as usize);
         practice.generations = self.generations.map_or(practice.generations, |n| n as usize);
         practice.temperature = self.temperature.unwrap_or(practice.temperature);

@@ -5,13 +5,18 @@
 //! follow by arithmetic, and M learns what is not so: where a rewrite does not do what it states, and everything else. This holds
 //! for estimated time alone, since that is what actions state.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::frame::GLOBALS_AT;
 use crate::rl::features::LOG_RATIO_STEEPNESS;
 
 /// Number of the feature that says by which share of the initial cost an action changes it.
 pub const CHANGE: i64 = 0;
+/// Number of the feature that has the sign of that change.
+pub const SIGN: i64 = 1;
+/// How many features say what an action states: the change, its sign and its size. A slot that stays goes on stating the same, since
+/// whoever took its seat without would not have its seat (see [`super::slots`]).
+pub const STATED: i64 = 3;
 /// Number of the feature that says what an action would earn now.
 pub const EARNS: i64 = 7;
 /// Where the numbers of the whole that follow from the books begin, and how many they are: what has been saved, the most of it,
@@ -19,6 +24,21 @@ pub const EARNS: i64 = 7;
 pub const TOLD: (i64, i64) = (GLOBALS_AT as i64 + 1, 3);
 /// No action leaves less than this share of the initial cost.
 const LEAST_SHARE: f64 = 1e-3;
+
+/// `[.., F]`: predicted features of slots that come, which say nothing of the cost unless that is likelier than not: means over what may
+/// come would promise a little of every gain, and a controller would take them all.
+pub fn likelier_than_not(features: &Tensor) -> Tensor {
+    let sign = features.select(-1, SIGN).round().clamp(-1.0, 1.0);
+    let states = sign.ne(0.0).unsqueeze(-1).to_kind(Kind::Float);
+    let rest = features.size()[features.dim() - 1] - STATED;
+    let parts = [
+        features.narrow(-1, CHANGE, 1) * &states,
+        sign.unsqueeze(-1),
+        features.narrow(-1, SIGN + 1, 1) * states,
+        features.narrow(-1, STATED, rest),
+    ];
+    Tensor::cat(&parts, -1)
+}
 
 /// What has been saved.
 #[derive(Debug)]
@@ -71,6 +91,13 @@ impl Books {
 mod tests {
     use super::*;
     use crate::rl::dream::tests::numbers;
+
+    #[test]
+    fn what_may_come_states_nothing_unless_it_is_likelier_than_not() {
+        let predicted = [-0.02f32, -0.3, 0.4, 0.7, -0.2, -0.8, 0.6, 0.7, 0.1, 1.3, 0.5, 0.7];
+        let told = numbers(&likelier_than_not(&Tensor::from_slice(&predicted).reshape([3, 4])));
+        assert_eq!(told, [0.0, 0.0, 0.0, 0.7, -0.2, -1.0, 0.6, 0.7, 0.1, 1.0, 0.5, 0.7]);
+    }
 
     #[test]
     fn books_by_hand() {

@@ -3,7 +3,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::books::Books;
+use super::books::{Books, STATED, likelier_than_not};
 use super::ensemble::disagreement;
 use super::frame::{Frame, SLOT_FEATURES, WHOLE};
 use super::model::mixture::Mixture;
@@ -235,8 +235,17 @@ impl<'m> Dream<'m> {
         let [mean, deviation] = &self.model.scales.slot;
         let born_rules = births.rule.matmul(&self.table.tr()).argmax(-1, false).gather(1, &which, false);
         let rows = which.unsqueeze(2).expand([-1, -1, SLOT_FEATURES as i64], false);
-        let born_features = (births.features * deviation + mean).gather(1, &rows, false);
-        let changed = &self.features + fates.change * &self.model.scales.slot_delta;
+        let mut born_features = births.features * deviation + mean;
+        let change = fates.change * &self.model.scales.slot_delta;
+        let changed = if self.model.config.books.is_some() {
+            born_features = likelier_than_not(&born_features);
+            let rest = SLOT_FEATURES as i64 - STATED;
+            let relative = self.features.narrow(2, STATED, rest) + change.narrow(2, STATED, rest);
+            Tensor::cat(&[self.features.narrow(2, 0, STATED), relative], 2)
+        } else {
+            &self.features + change
+        };
+        let born_features = born_features.gather(1, &rows, false);
         let there = stays.logical_or(&is_born);
         if self.model.config.sees_takes {
             let said = fates.sides.logits(&births.sides, &seats).sigmoid();

@@ -47,15 +47,14 @@ pub struct DreamerConfig {
 impl Default for DreamerConfig {
     /// C is linear with 699 parameters.
     fn default() -> DreamerConfig {
-        const REWARD_SCALE: f64 = 10.0;
         DreamerConfig {
             encoder: EncoderConfig::default(),
-            model: ModelConfig { books: Some(REWARD_SCALE), ..ModelConfig::default() },
+            model: ModelConfig::default(),
             rank: 2,
             controller_sees: Sees::default(),
             controller_hidden: 0,
             horizon: 32,
-            reward_scale: REWARD_SCALE,
+            reward_scale: 10.0,
             objective: Quantity::Time,
         }
     }
@@ -67,8 +66,8 @@ impl DreamerConfig {
         Terms { horizon: self.horizon, reward_scale: self.reward_scale, objective: self.objective }
     }
 
-    /// The same for another objective and scale of rewards. Actions state what they do to estimated time alone: M has books of
-    /// nothing else.
+    /// The same for another objective and scale of rewards. Books, if there are any, are of that scale; actions state what they do to
+    /// estimated time alone, so that there are none of anything else.
     pub fn rewarded(self, objective: Quantity, reward_scale: f64) -> DreamerConfig {
         let books = self.model.books.filter(|_| objective.is_time()).map(|_| reward_scale);
         DreamerConfig { objective, reward_scale, model: ModelConfig { books, ..self.model }, ..self }

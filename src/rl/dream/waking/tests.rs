@@ -15,7 +15,7 @@ use super::settings::LearnConfig;
 use super::shards::{self, ShardError};
 use super::transfer::Source;
 use crate::cost::{DeviceProfile, Roofline};
-use crate::rl::dream::books::{CHANGE, EARNS, TOLD};
+use crate::rl::dream::books::{CHANGE, EARNS, SIGN, STATED, TOLD};
 use crate::rl::dream::config::{
     EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Sees, Teacher, VisionConfig,
     VisionLoss,
@@ -41,7 +41,8 @@ use crate::search::{Budget, Problem, Search};
 fn config(seed: u64) -> LearnConfig {
     let encoder = EncoderConfig { width: 16, rounds: 2, ..EncoderConfig::default() };
     let default = DreamerConfig::default().model;
-    let model = ModelConfig { hidden: 24, components: 2, slot_width: 24, births: 4, ..default };
+    let books = Some(DreamerConfig::default().reward_scale);
+    let model = ModelConfig { hidden: 24, components: 2, slot_width: 24, births: 4, books, ..default };
     LearnConfig {
         seed,
         dreamer: DreamerConfig { encoder, model, rank: 1, horizon: 8, ..DreamerConfig::default() },
@@ -488,6 +489,12 @@ fn books_say_what_real_episodes_show() {
         let earns = data.books.earns(&data.features.select(-1, CHANGE), scale);
         near(&earns, &data.features.select(-1, EARNS));
         let t = data.length();
+        // What stays states the same: its sign to the last bit, its size within the steps that seats tell apart.
+        let kept = data.kept.narrow(1, 1, t).logical_and(&data.present().narrow(1, 0, t)).unsqueeze(-1);
+        let stated = data.features.narrow(-1, CHANGE, STATED);
+        let moved = (stated.narrow(1, 1, t) - stated.narrow(1, 0, t)) * kept.to_kind(Kind::Float);
+        assert_eq!(moved.select(-1, SIGN).abs().max().double_value(&[]), 0.0);
+        assert!(moved.select(-1, SIGN + 1).abs().max().double_value(&[]) < 1.0 / 128.0);
         let before = data.books.map(|x| x.narrow(1, 0, t));
         let stated = before.stated(&data.action_features.select(-1, CHANGE), scale);
         near(&stated, &(data.cost.narrow(1, 1, t) - data.cost.narrow(1, 0, t)));
