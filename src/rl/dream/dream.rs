@@ -7,7 +7,7 @@ use super::books::{Books, STATED, likelier_than_not};
 use super::ensemble::disagreement;
 use super::frame::{Frame, SLOT_FEATURES, WHOLE};
 use super::model::mixture::Mixture;
-use super::model::slots::seats_of_births;
+use super::model::slots::{at_seats, seats_of_births};
 use super::model::{Carry, WorldModel, twohot};
 use super::sequences::{States, embed, embed_action, one_hot, stack};
 use super::slots::SLOTS;
@@ -32,6 +32,8 @@ pub struct Dream<'m> {
     pub rules: Tensor,
     /// `[B, S, SLOT_FEATURES]`.
     pub features: Tensor,
+    /// `[B, S, SLOT]`: both, as networks read them.
+    slots: Tensor,
     /// `[B, S, S]`: what the action of one takes from another.
     pub takes: Tensor,
     /// `[B]`: what has been saved.
@@ -84,7 +86,8 @@ impl<'m> Dream<'m> {
         let going = Tensor::ones([z.size()[0]], (Kind::Float, z.device()));
         let (doubt, shadows) = (going.zeros_like(), Vec::new());
         let table = table.shallow_clone();
-        Dream { model, table, carry, z, rules, features, takes, books, going, shadows, penalty: 0.0, doubt }
+        let slots = embed(&rules, &features, &table);
+        Dream { model, table, carry, z, rules, features, slots, takes, books, going, shadows, penalty: 0.0, doubt }
     }
 
     /// The same with models that dream along, each with what it carries; rewards become less by `penalty` times how much they
@@ -103,6 +106,7 @@ impl<'m> Dream<'m> {
             z: pick(&self.z),
             rules: pick(&self.rules),
             features: pick(&self.features),
+            slots: pick(&self.slots),
             takes: pick(&self.takes),
             books: self.books.map(pick),
             going: pick(&self.going),
@@ -124,7 +128,7 @@ impl<'m> Dream<'m> {
 
     /// `[B, S, SLOT]`: what may be done, as networks read it.
     pub fn slots(&self) -> Tensor {
-        embed(&self.rules, &self.features, &self.table)
+        self.slots.shallow_clone()
     }
 
     /// `[B, S]` bool: what may be done.
@@ -186,6 +190,7 @@ impl<'m> Dream<'m> {
         self.next_slots(&trunk, slot, chance);
         self.books = self.books.after(&cost_change);
         self.model.write_books(&z, &self.features, &self.books);
+        self.slots = embed(&self.rules, &self.features, &self.table);
         self.z = z;
         self.carry = carry;
         self.going = &self.going * goes_on;
@@ -213,7 +218,7 @@ impl<'m> Dream<'m> {
     /// Which slots there will be.
     fn next_slots(&mut self, trunk: &Tensor, (slot, takes): (&Tensor, &Tensor), chance: &mut Chance<'_>) {
         let (b, device) = (self.len(), self.z.device());
-        let fates = self.model.slots().forward(trunk, &self.slots(), &one_hot(slot), takes);
+        let fates = self.model.slots().forward(trunk, &self.slots, &one_hot(slot), takes);
         let births = self.model.births().forward(trunk);
         let (stays, comes) = if chance.temperature == 0.0 {
             (fates.stays.gt(0.0), births.comes.gt(0.0))
@@ -226,15 +231,14 @@ impl<'m> Dream<'m> {
             (stays.gt_tensor(&uniform), comes.gt_tensor(&together.unsqueeze(1)))
         };
         let stays = stays.logical_and(&self.present());
-        let born =
-            comes.to_kind(Kind::Int64).cumprod(1, Kind::Int64).sum_dim_intlist([1i64].as_slice(), false, Kind::Int64);
+        // One comes if all before it do.
+        let comes = comes.to_kind(Kind::Int64).cumprod(1, Kind::Int64);
+        let born = comes.sum_dim_intlist([1i64].as_slice(), false, Kind::Int64);
         let seats = seats_of_births(&stays.logical_not().to_kind(Kind::Int64), &born);
         let is_born = seats.ge(0);
-        let which = seats.clamp_min(0);
 
         let [mean, deviation] = &self.model.scales.slot;
-        let born_rules = births.rule.matmul(&self.table.tr()).argmax(-1, false).gather(1, &which, false);
-        let rows = which.unsqueeze(2).expand([-1, -1, SLOT_FEATURES as i64], false);
+        let born_rules = births.rules(&comes, &self.table).gather(1, &seats.clamp_min(0), false);
         let mut born_features = births.features * deviation + mean;
         let change = fates.change * &self.model.scales.slot_delta;
         let changed = if self.model.config.books.is_some() {
@@ -245,7 +249,7 @@ impl<'m> Dream<'m> {
         } else {
             &self.features + change
         };
-        let born_features = born_features.gather(1, &rows, false);
+        let born_features = at_seats(&born_features, &seats);
         let there = stays.logical_or(&is_born);
         if self.model.config.sees_takes {
             let said = fates.sides.logits(&births.sides, &seats).sigmoid();

@@ -93,18 +93,22 @@ pub fn stack(frames: &[&Frame], device: Device) -> States {
     }
 }
 
-/// `[.., SLOT]`: rules `[.., ]` (-1 is nothing, and 0) and features `[.., SLOT_FEATURES]` as networks read them.
+/// `[.., SLOT]`: rules `[.., ]` (-1 is nothing, and 0) and features `[.., SLOT_FEATURES]`, which are 0 where nothing is, as
+/// networks read them.
 pub fn embed(rules: &Tensor, features: &Tensor, table: &Tensor) -> Tensor {
-    let present = rules.ge(0).unsqueeze(-1).to_kind(Kind::Float);
     let size = [rules.size().as_slice(), &[RULE as i64]].concat();
-    let rows = table.index_select(0, &rules.clamp_min(0).flatten(0, -1)).reshape(size);
-    Tensor::cat(&[rows, features.shallow_clone()], -1) * present
+    // The last row is that of nothing.
+    let count = table.size()[0];
+    let table = table.constant_pad_nd([0, 0, 0, 1]);
+    let rows = table.index_select(0, &rules.remainder(count + 1).flatten(0, -1)).reshape(size);
+    Tensor::cat(&[&rows, features], -1)
 }
 
 /// `[.., A]`: actions by rule (-1 is to stop) and features.
 pub fn embed_action(rules: &Tensor, features: &Tensor, table: &Tensor) -> Tensor {
     let stop = rules.lt(0).unsqueeze(-1).to_kind(Kind::Float);
-    let action = Tensor::cat(&[embed(rules, features, table), stop], -1);
+    let features = features * (1.0f64 - &stop);
+    let action = Tensor::cat(&[embed(rules, &features, table), stop], -1);
     debug_assert_eq!(action.size().last(), Some(&(ACTION as i64)));
     action
 }

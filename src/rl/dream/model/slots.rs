@@ -1,6 +1,6 @@
 //! Slots of the next state: which of those there are stay, how they change, and which come.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::super::config::ModelConfig;
 use super::super::frame::{RULE, SLOT, SLOT_FEATURES};
@@ -42,13 +42,11 @@ impl Sides {
     /// of these slots).
     pub fn logits(&self, births: &Sides, which: &Tensor) -> Tensor {
         let is_born = which.ge(0).unsqueeze(-1);
-        let rows = which.clamp_min(0).unsqueeze(-1);
-        let mut size = which.size();
-        size.push(SIDE as i64);
-        let rows = rows.expand(size, false);
-        let seated = |old: &Tensor, new: &Tensor| new.gather(-2, &rows, false).where_self(&is_born, old);
+        let seated = |old: &Tensor, new: &Tensor| at_seats(new, which).where_self(&is_born, old);
         let (takes, gives) = (seated(&self.takes, &births.takes), seated(&self.gives, &births.gives));
-        takes.matmul(&gives.transpose(-1, -2)) + FEW
+        let mut logits = takes.matmul(&gives.transpose(-1, -2));
+        logits += FEW;
+        logits
     }
 }
 
@@ -81,8 +79,10 @@ impl SlotNet {
     pub fn forward(&self, trunk: &Tensor, slots: &Tensor, chosen: &Tensor, takes: &Tensor) -> Fates {
         let takes = if self.sees_takes { takes.shallow_clone() } else { takes.zeros_like() };
         let input = Tensor::cat(&[slots, &chosen.unsqueeze(-1), &takes.unsqueeze(-1)], -1);
-        let hidden = (self.own.forward(&input) + self.state.forward(trunk).unsqueeze(-2)).relu();
-        let out = self.out.forward(&hidden);
+        // In place: this is the largest of all tensors here, and memory for another one is what would cost most.
+        let mut hidden = self.own.forward(&input);
+        hidden += self.state.forward(trunk).unsqueeze(-2);
+        let out = self.out.forward(&hidden.relu_());
         Fates { stays: out.select(-1, 0), change: out.narrow(-1, 1, SLOT_FEATURES as i64), sides: Sides::of(&out) }
     }
 }
@@ -141,6 +141,32 @@ impl Births {
     }
 }
 
+impl Coming {
+    /// `[B, K]` int64: the likeliest rules. `comes` is `[B, K]` int64, 1 for those that come; any rule will do for the others, and
+    /// on a CPU theirs are not computed: few come, and to look through all rules takes long. On a GPU it would have to wait to
+    /// learn how many that are.
+    pub fn rules(&self, comes: &Tensor, table: &Tensor) -> Tensor {
+        let likeliest = |rule: &Tensor| rule.matmul(&table.tr()).argmax(-1, false);
+        if comes.device() != Device::Cpu {
+            return likeliest(&self.rule);
+        }
+        let rows = comes.flatten(0, 1).nonzero().squeeze_dim(1);
+        let own = likeliest(&self.rule.flatten(0, 1).index_select(0, &rows));
+        comes.zeros_like().flatten(0, 1).index_copy(0, &rows, &own).reshape_as(comes)
+    }
+}
+
+/// `[.., S, W]`: of `[.., K, W]` the rows `which`, `[.., S]` int64; where that is -1, those of 0.
+pub fn at_seats(of: &Tensor, which: &Tensor) -> Tensor {
+    let size = of.size();
+    let [.., k, width] = size[..] else { unreachable!("rows of numbers") };
+    let lead = which.size();
+    // A gather would go through the numbers one by one.
+    let first = Tensor::arange_start_step(0, of.numel() as i64 / width, k, (Kind::Int64, of.device()));
+    let rows = which.clamp_min(0).flatten(0, -2) + first.unsqueeze(1);
+    of.reshape([-1, width]).index_select(0, &rows.flatten(0, 1)).reshape([&lead[..], &[width]].concat())
+}
+
 /// Multiplications of both networks in one step.
 pub fn products(hidden: usize, width: usize, births: usize, rules: usize) -> usize {
     let slots = SLOTS * width * (SLOT + 2 + 1 + SLOT_FEATURES + 2 * SIDE) + hidden * width;
@@ -158,6 +184,34 @@ pub fn seats_of_births(free: &Tensor, born: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_births_lie_at_their_seats() {
+        let of = Tensor::arange(12, (Kind::Float, Device::Cpu)).reshape([2, 3, 2]);
+        let which = Tensor::from_slice(&[-1i64, 2, 0, 1, -1, 1, 1, 2]).reshape([2, 4]);
+        let seated = at_seats(&of, &which);
+        assert_eq!(seated.size(), [2, 4, 2]);
+        let seated: Vec<f32> = Vec::try_from(seated.flatten(0, -1)).unwrap();
+        assert_eq!(seated, [0., 1., 4., 5., 0., 1., 2., 3., 6., 7., 8., 9., 8., 9., 10., 11.]);
+    }
+
+    #[test]
+    fn rules_are_told_of_those_that_come() {
+        let of = |x: &[f32], size: &[i64]| Tensor::from_slice(x).reshape(size);
+        let rule = of(&[1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0, -1.0], &[2, 2, 2]);
+        let none = || Tensor::zeros([2, 2, 1], (Kind::Float, Device::Cpu));
+        let sides = Sides { takes: none(), gives: none() };
+        let coming = Coming { comes: none().squeeze_dim(2), rule, features: none(), sides };
+        let table = of(&[-1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, -1.0], &[4, 2]);
+        let told = |comes: &[i64]| -> Vec<i64> {
+            let rules = coming.rules(&Tensor::from_slice(comes).reshape([2, 2]), &table);
+            Vec::try_from(rules.flatten(0, 1)).unwrap()
+        };
+        assert_eq!(told(&[1, 1, 1, 1]), [2, 1, 0, 3]);
+        assert_eq!(told(&[0, 0, 0, 0]).len(), 4);
+        let some = told(&[0, 1, 1, 0]);
+        assert_eq!((some[1], some[2]), (1, 0));
+    }
 
     #[test]
     fn births_take_the_first_seats_that_are_free() {

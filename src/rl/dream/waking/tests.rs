@@ -1,8 +1,11 @@
 //! The loop on a small graph: the same seed, going on after a stop, shards, and no graph in a dream.
 
+mod books;
+mod transfer;
+
 use std::sync::Arc;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::agent::{Dreamer, DreamerConfig};
 use super::exact::Exact;
@@ -13,24 +16,21 @@ use super::run::{DreamRun, DreamRunConfig, shard};
 use super::search::DreamSearch;
 use super::settings::LearnConfig;
 use super::shards::{self, ShardError};
-use super::transfer::Source;
 use crate::cost::{DeviceProfile, Roofline};
-use crate::rl::dream::books::{CHANGE, EARNS, SIGN, STATED, TOLD};
 use crate::rl::dream::config::{
-    EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Sees, Teacher, VisionConfig,
+    EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, RolloutShape, Sees, Teacher, VisionConfig,
     VisionLoss,
 };
 use crate::rl::dream::data::{Player, Trajectory};
-use crate::rl::dream::dream::{Chance, Dream, STOP};
+use crate::rl::dream::dream::{Chance, STOP};
 use crate::rl::dream::fit::rule_table;
 use crate::rl::dream::frame::{Deed, GLOBALS_AT, WHOLE};
 use crate::rl::dream::practice::Practice;
 use crate::rl::dream::quality::effective_rank;
-use crate::rl::dream::sequences::Sequences;
 use crate::rl::dream::tests::numbers;
 use crate::rl::dream::world::World;
+use crate::rl::env::Task;
 use crate::rl::env::tests::{model as graph, rules};
-use crate::rl::env::{Action, Env, EnvSettings, Quantity, Task};
 use crate::rl::net::encoder::EncoderConfig;
 use crate::rl::random::Random;
 use crate::rl::run::DrawConfig;
@@ -228,126 +228,6 @@ fn stopped_at(config: LearnConfig, stops: &[usize]) {
     }
 }
 
-/// Learns for time in a folder, to the end.
-fn learn_in(folder: &std::path::Path, config: LearnConfig, names: &[&str], model: &Roofline) -> Vec<Trajectory> {
-    let mut learner = learner(config, names, model);
-    let settings = DreamRunConfig { models: names.iter().map(|n| (*n).to_owned()).collect(), ..run_config(config) };
-    let mut run = DreamRun::open(folder, &settings, &mut learner).unwrap();
-    while !learner.is_done() {
-        let unit = learner.advance();
-        run.record(&learner, &unit).unwrap();
-    }
-    run.save(&mut learner, &settings).unwrap();
-    learner.data().trajectories.clone()
-}
-
-#[test]
-fn episodes_are_judged_anew_as_if_they_had_been_played_for_the_other_objective() {
-    let model = Roofline::new(DeviceProfile::cpu());
-    let names = ["nasrnn_4", "inception_pair"];
-    let dir = tempfile::tempdir().unwrap();
-    let played = learn_in(dir.path(), LearnConfig { rounds: 1, ..config(2) }, &names, &model);
-    let source = Source::open(dir.path(), Device::Cpu).unwrap();
-    let tasks: Vec<_> = names.map(|name| Arc::new(Task::new(&graph(name, &[]), rules(), &model))).into();
-    assert!(source.episodes(&tasks, Quantity::Time).unwrap().concat() == played, "time again is as it was");
-    let close = |a: f32, b: f64| (f64::from(a) - b).abs() < 1e-4;
-    let mut less = 0;
-    for t in source.episodes(&tasks, Quantity::Launches).unwrap().concat() {
-        // By hand: the graphs of the episode, their launches, and the least so far.
-        let mut env = Env::new(tasks[t.root].clone(), EnvSettings { horizon: 8, ..EnvSettings::default() });
-        let launches = |env: &Env<'_>| crate::cost::graph_cost(&model, env.graph()).launches;
-        let start = launches(&env);
-        let mut least = start;
-        assert_eq!((t.costs[0], t.costs.len()), (0.0, t.len() + 1));
-        for (at, action) in t.actions.iter().enumerate() {
-            env.step(action.map_or(Action::Stop, |site| Action::Apply(site as usize)));
-            let (now, before) = (launches(&env), least);
-            least = least.min(now);
-            assert!(close(t.rewards[at], 10.0 * (before / least).ln()), "{at}: {t:?}");
-            assert!(close(t.costs[at + 1], 10.0 * (start / now).ln()), "{at}: {t:?}");
-        }
-        less += usize::from(least < start);
-    }
-    assert!(less > 5, "{less}");
-    let swapped: Vec<_> = tasks.iter().rev().cloned().collect();
-    let refused = source.episodes(&swapped, Quantity::Launches).unwrap_err().to_string();
-    assert!(refused.contains("graph 0, nasrnn_4, is another one"), "{refused}");
-}
-
-#[test]
-fn a_model_that_was_learned_for_time_serves_another_objective() {
-    let model = Roofline::new(DeviceProfile::cpu());
-    let names = ["nasrnn_4"];
-    let dir = tempfile::tempdir().unwrap();
-    let played = learn_in(dir.path(), LearnConfig { rounds: 1, ..config(2) }, &names, &model);
-    let mut source = Source::open(dir.path(), Device::Cpu).unwrap();
-    let settings = source.settings(Quantity::Launches);
-    let theirs: Vec<(String, Vec<f32>)> =
-        source.dreamer(settings, 9).unwrap().tensors().iter().map(|(name, t)| (name.clone(), numbers(t))).collect();
-    for refit in [Refit::Heads, Refit::All] {
-        let fit = FitConfig { epochs: 12, ..config(9).fit };
-        let config = LearnConfig { dreamer: settings, refit: Some(refit), rounds: 1, fit, ..config(9) };
-        let begin = |source: &mut Source| {
-            let subjects = learner(config, &names, &model).subjects().iter().map(copy_of).collect();
-            Learner::new(config, subjects, source.dreamer(settings, 9).unwrap())
-        };
-        let mut second = begin(&mut source);
-        let tasks: Vec<_> = second.subjects().iter().map(|s| s.task.clone()).collect();
-        let shards = source.episodes(&tasks, Quantity::Launches).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let run_config = DreamRunConfig { model_from: Some("digest".to_owned()), ..run_config(config) };
-        let run = DreamRun::open(folder.path(), &run_config, &mut second).unwrap();
-        run.keep(&shards).unwrap();
-        second.inherit(&shards, source.config.learn.sight_changes());
-        run.save(&mut second, &run_config).unwrap();
-        let mut losses = Vec::new();
-        while !second.is_done() {
-            losses.extend(second.advance().metrics.get("losses/reward").copied());
-        }
-        assert!(losses[11] < 0.5 * losses[0], "{refit:?}: {losses:?}");
-        assert_eq!((second.state().real_steps, second.data().trajectories.len()), (0, played.len()));
-        assert!(second.state().best_us[0] < second.start(0), "{refit:?}");
-        // Exactly what is to be fitted has changed.
-        let ours = second.dreamer().tensors();
-        for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
-            let of_rewards = ["model.reward.", "model.value.", "model.cost."].iter().any(|head| name.starts_with(head));
-            let fitted = of_rewards || (refit == Refit::All && name.starts_with("model."));
-            assert!((numbers(ours) != *theirs) == fitted, "{refit:?} {name}");
-        }
-        // Going on from what was kept at the beginning leads to the same.
-        let mut third = begin(&mut source);
-        DreamRun::open(folder.path(), &run_config, &mut third).unwrap();
-        while !third.is_done() {
-            third.advance();
-        }
-        assert_eq!(third.state(), second.state(), "{refit:?}");
-        assert!(fingerprint(&mut third) == fingerprint(&mut second), "{refit:?}");
-    }
-}
-
-#[test]
-fn what_another_run_saw_before_its_encoder_was_trained_is_seen_anew() {
-    let model = Roofline::new(DeviceProfile::cpu());
-    let dir = tempfile::tempdir().unwrap();
-    let vision = VisionConfig { loss: VisionLoss::Reconstruct, updates: 16 };
-    let played = learn_in(dir.path(), LearnConfig { vision, rounds: 1, ..config(2) }, &["nasrnn_4"], &model);
-    let mut source = Source::open(dir.path(), Device::Cpu).unwrap();
-    let settings = source.settings(Quantity::Time);
-    let config = LearnConfig { dreamer: settings, refit: Some(Refit::Heads), rounds: 1, ..config(9) };
-    let subjects = learner(config, &["nasrnn_4"], &model).subjects().iter().map(copy_of).collect();
-    let mut second = Learner::new(config, subjects, source.dreamer(settings, 9).unwrap());
-    let shards = source.episodes(&[second.subjects()[0].task.clone()], Quantity::Time).unwrap();
-    second.inherit(&shards, source.config.learn.sight_changes());
-    for ((ours, theirs), kept) in second.data().trajectories.iter().zip(&played).zip(shards.iter().flatten()) {
-        close(ours, theirs);
-        assert!(ours.frames[0].whole != kept.frames[0].whole, "what was kept is of the encoder before");
-    }
-}
-
-fn copy_of<'a>(subject: &Subject<'a>) -> Subject<'a> {
-    Subject { name: subject.name.clone(), task: subject.task.clone(), known_us: subject.known_us }
-}
-
 #[test]
 fn shards_hold_what_was_played_and_actions_alone_make_it_again() {
     let model = Roofline::new(DeviceProfile::cpu());
@@ -469,76 +349,6 @@ fn episodes_that_are_looked_at_again_are_the_same_but_for_what_v_sees() {
             assert_eq!((x.rules, x.kept, &x.takes), (y.rules, y.kept, &y.takes));
             assert!(x.whole[..GLOBALS_AT] != y.whole[..GLOBALS_AT] && x.whole[GLOBALS_AT..] == y.whole[GLOBALS_AT..]);
         }
-    }
-}
-
-#[test]
-fn books_say_what_real_episodes_show() {
-    let model = Roofline::new(DeviceProfile::cpu());
-    let mut learner = learner(config(4), &["nasrnn_4", "inception_pair"], &model);
-    while !matches!(learner.state().phase, Phase::Fit { .. }) {
-        learner.advance();
-    }
-    let scale = learner.config().dreamer.reward_scale;
-    let near = |a: &Tensor, b: &Tensor| assert!(a.allclose(b, 1e-3, 1e-4, false), "{a:?} {b:?}");
-    let (mut rewrites, mut earning) = (0, 0);
-    for trajectory in &learner.data().trajectories {
-        let data = Sequences::new(&[trajectory], Device::Cpu);
-        let (at, count) = TOLD;
-        near(&data.books.told(scale).to_kind(Kind::Float), &data.whole.narrow(-1, at, count));
-        let earns = data.books.earns(&data.features.select(-1, CHANGE), scale);
-        near(&earns, &data.features.select(-1, EARNS));
-        let t = data.length();
-        // What stays states the same: its sign to the last bit, its size within the steps that seats tell apart.
-        let kept = data.kept.narrow(1, 1, t).logical_and(&data.present().narrow(1, 0, t)).unsqueeze(-1);
-        let stated = data.features.narrow(-1, CHANGE, STATED);
-        let moved = (stated.narrow(1, 1, t) - stated.narrow(1, 0, t)) * kept.to_kind(Kind::Float);
-        assert_eq!(moved.select(-1, SIGN).abs().max().double_value(&[]), 0.0);
-        assert!(moved.select(-1, SIGN + 1).abs().max().double_value(&[]) < 1.0 / 128.0);
-        let before = data.books.map(|x| x.narrow(1, 0, t));
-        let stated = before.stated(&data.action_features.select(-1, CHANGE), scale);
-        near(&stated, &(data.cost.narrow(1, 1, t) - data.cost.narrow(1, 0, t)));
-        near(&before.earned(&stated), &data.reward);
-        near(&before.after(&stated).best, &data.books.best.narrow(1, 1, t));
-        rewrites += trajectory.deeds.iter().filter(|d| matches!(d, Deed::Apply { .. })).count();
-        earning += trajectory.rewards.iter().filter(|r| **r > 0.0).count();
-    }
-    assert!(rewrites > 100 && earning > 20, "{rewrites} rewrites, {earning} of which earn");
-
-    // A model that says nothing of its own dreams right costs and rewards, and states and slots that fit them.
-    let dreams_by = learner.model();
-    dreams_by.parameters.copy_from(|name| {
-        let own = dreams_by.parameters.all().into_iter().find(|(n, _)| n == name);
-        own.map(|(_, t)| t.zeros_like())
-    });
-    let played =
-        |t: &&Trajectory| matches!(t.deeds.first(), Some(Deed::Apply { slot: Some(_), .. })) && t.rewards[0] > 0.0;
-    let trajectory = learner.data().trajectories.iter().find(played).expect("some episode begins with a gain");
-    let Deed::Apply { slot: Some(slot), .. } = trajectory.deeds[0] else { unreachable!("it was found so") };
-    let mut dream = Dream::new(dreams_by, learner.rules(), &[&trajectory.frames[0]]);
-    let mut random = Random::new(0);
-    let mut chance = Chance { temperature: 0.0, random: &mut random, draws: 1 };
-    let earned = tch::no_grad(|| dream.step(&Tensor::from_slice(&[slot as i64]), &mut chance)).double_value(&[0]);
-    let (real, saved) = (f64::from(trajectory.rewards[0]), dream.books.saved.double_value(&[0]));
-    let right = (earned - real).abs() < 0.05 * real && (saved - f64::from(trajectory.costs[1])).abs() < 1e-3;
-    assert!(right, "{earned} {saved}");
-    let [mean, deviation] = &dreams_by.scales.whole;
-    let whole = &dream.z * deviation + mean;
-    near(&whole.narrow(1, TOLD.0, TOLD.1), &dream.books.told(scale).to_kind(Kind::Float));
-    near(&dream.features.select(2, EARNS), &dream.books.earns(&dream.features.select(2, CHANGE), scale));
-}
-
-#[test]
-fn only_time_is_kept_in_books() {
-    let books = |dreamer: DreamerConfig| dreamer.model.books;
-    let time = config(0).dreamer;
-    assert_eq!(books(time), Some(time.reward_scale));
-    assert_eq!(books(time.rewarded(Quantity::Time, 3.0)), Some(3.0));
-    let launches = time.rewarded(Quantity::Launches, 3.0);
-    assert_eq!((books(launches), launches.check()), (None, Ok(())));
-    for wrong in [DreamerConfig { objective: Quantity::Launches, ..time }, DreamerConfig { reward_scale: 3.0, ..time }]
-    {
-        assert!(wrong.check().unwrap_err().contains("model.books"));
     }
 }
 
