@@ -136,9 +136,11 @@ impl WorldModel {
         let order = Tensor::arange(k, (Kind::Int64, trunk.device()));
         let is_born = born.count.unsqueeze(-1).gt_tensor(&order).logical_and(&moves.unsqueeze(-1));
         let born_rule = data.rules.narrow(1, 1, t).gather(-1, &born.seats, false);
-        let rule_logits = births.rule.matmul(&table.tr()).log_softmax(-1, Kind::Float);
-        let born_rule = born_rule.clamp_min(i64::from(EMPTY) + 1).unsqueeze(-1);
-        let rule_loss = -rule_logits.gather(-1, &born_rule, false).squeeze_dim(-1);
+        // Few are born, and there are many rules: only theirs are told.
+        let rows = is_born.flatten(0, -1).nonzero().squeeze_dim(1);
+        let rule_logits = births.rule.flatten(0, -2).index_select(0, &rows).matmul(&table.tr());
+        let born_rule = born_rule.flatten(0, -1).index_select(0, &rows).clamp_min(i64::from(EMPTY) + 1).unsqueeze(-1);
+        let rule_loss = -rule_logits.log_softmax(-1, Kind::Float).gather(-1, &born_rule, false).squeeze_dim(-1);
         let mut size = born.seats.size();
         size.push(SLOT_FEATURES as i64);
         let rows = born.seats.unsqueeze(-1).expand(size, false);
@@ -163,7 +165,7 @@ impl WorldModel {
             stays: masked_mean(&binary(&fates.stays, &data.kept.narrow(1, 1, t)), &present),
             slot_change: masked_mean(&half_square(&(fates.change - slot_change)), &kept),
             comes: masked_mean(&binary(&births.comes, &born.count.unsqueeze(-1).gt_tensor(&order)), &every),
-            born_rule: masked_mean(&rule_loss, &is_born),
+            born_rule: masked_mean(&rule_loss, &rule_loss.ones_like()),
             born_features: masked_mean(&half_square(&(births.features - born_features)), &is_born),
             born_takes: masked_mean(&binary(&takes_logits, &data.takes.narrow(1, 1, t)), &pairs),
         }

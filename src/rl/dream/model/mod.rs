@@ -237,7 +237,8 @@ impl WorldModel {
         &self.births
     }
 
-    /// Multiplications and additions of one step in a dream, for one state with `rules` rules.
+    /// Multiplications and additions of one step in a dream, for one state with `rules` rules, all of which are looked through for
+    /// every slot that may come (on a CPU for those that come: see [`slots::Coming::rules`]).
     pub fn flops_per_step(&self, rules: usize) -> f64 {
         let ModelConfig { hidden: h, components, slot_width, births, .. } = self.config;
         let input = WHOLE + ACTION;
