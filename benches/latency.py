@@ -5,6 +5,8 @@
 """
 
 import csv
+import math
+import random
 import statistics
 import sys
 from collections import defaultdict
@@ -59,6 +61,7 @@ def tables(final, runs, models, counts):
         print(f"| geometric mean, over the search's | {method} | 1 | " + " | ".join(cells) + " |")
     if any(cells for (_, method, _), cells in final.items() if method == PPO):
         needed(final, models, counts)
+    gains(final, models, counts)
     print("\n| model | error of a reading | estimate off by | ensemble off by, measurements 9 and later |")
     print("| --- | --- | --- | --- |")
     for model in models:
@@ -70,10 +73,33 @@ def tables(final, runs, models, counts):
         print(f"| {model} | {noise:.3f} | {off('estimate'):.3f} | {off('predicted'):.3f} |")
 
 
+def gains(final, models, counts, draws=4000):
+    """What the ensemble has over the search alone. The search's graph was timed once for each model, and all seeds share that
+    reading: the bootstrap draws models first, then seeds of each."""
+    generator = random.Random(0)
+    start = {model: final[model, "search", 0][0][0] for model in models}
+    print("\n| the ensemble over the search alone | mean | 95 % interval, models drawn first | without the model that gains most |")
+    print("| --- | --- | --- | --- |")
+    for n in counts:
+        logs = {m: [math.log(s / start[m]) for s, _ in final[m, "ensemble", n]] for m in models}
+        if not all(logs.values()):
+            continue
+        mean = lambda chosen: statistics.fmean(x for own in chosen for x in own)
+        drawn = lambda: mean([[generator.choice(own) for _ in own] for own in (logs[generator.choice(models)] for _ in models)])
+        means = sorted(drawn() for _ in range(draws))
+        low, high = means[int(0.025 * draws)], means[int(0.975 * draws)]
+        most = max(models, key=lambda m: statistics.fmean(logs[m]))
+        rest = mean([own for m, own in logs.items() if m != most])
+        cells = f"{math.exp(mean(logs.values())):.3f} | [{math.exp(low):.3f}, {math.exp(high):.3f}] | {math.exp(rest):.3f}"
+        print(f"| after {n} | {cells} ({most}) |")
+
+
 def needed(final, models, counts):
     """How many measurements PPO needs for the mean speed-up that the ensemble has after so many."""
     mean = lambda model, method, n: statistics.mean(s for s, _ in final[model, method, n])
-    of = lambda model, method: [n for n in counts if final[model, method, n]]
+    seeds = lambda model: max(len(final[model, PPO, n]) for n in counts)
+    # A count that some seed did not reach has no mean.
+    of = lambda model, method: [n for n in counts if final[model, method, n] and len(final[model, method, n]) == seeds(model)]
     columns = [n for n in counts if any(final[model, "ensemble", n] for model in models)]
     print("\n| PPO's measurements for what the ensemble has after | " + " | ".join(map(str, columns)) + " |")
     print("| --- |" + " --- |" * len(columns))

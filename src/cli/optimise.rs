@@ -100,7 +100,7 @@ pub struct Optimise {
     rules: RuleArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Seed of the random inputs that the check and the timing use.
+    /// Seed of the random inputs that the check and the timing use, and of searches and measurements that draw.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// Prints one JSON document on stdout instead of the tables.

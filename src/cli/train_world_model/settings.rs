@@ -91,7 +91,8 @@ pub struct DreamSettings {
     /// Later rounds also play episodes that go where the models differ.
     #[arg(long, requires = "ensemble")]
     explore_disagreement: bool,
-    /// By what the controller is trained in the dream: evolution, PPO, or by imitating an expert that looks ahead in the dream.
+    /// By what the controller is trained in the dream: evolution (cma), PPO, imitating an expert that looks ahead in the dream, or the
+    /// gradient through the model.
     #[arg(long, value_enum, default_value_t = By::Cma)]
     controller: By,
     /// What the controller reads of a state: what the encoder makes of it, and what the world model remembers.
@@ -101,7 +102,7 @@ pub struct DreamSettings {
     /// the state alone the most is 12, with memory 4.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
     controller_hidden: u32,
-    /// With --controller ppo: rollouts of D actions that go on from real states, R of them for each of the preset's dreams
+    /// With --controller ppo or gradient: rollouts of D actions that go on from real states, R of them for each of the preset's dreams
     /// (default: whole episodes from the start).
     #[arg(long, value_name = "RxD", value_parser = shape)]
     rollout_shape: Option<RolloutShape>,
@@ -243,13 +244,14 @@ impl DreamSettings {
     /// Those that do not.
     pub fn check(&self) -> anyhow::Result<()> {
         let by_ppo = self.controller == By::Ppo;
-        for (flag, given, fits) in [
-            ("--rollout-shape", self.rollout_shape.is_some(), by_ppo || self.controller == By::Gradient),
-            ("--planning", self.planning != In::Dream, by_ppo),
-            ("--learn-from-real", self.learn_from_real, by_ppo),
+        let by_gradients = by_ppo || self.controller == By::Gradient;
+        for (flag, given, fits, controllers) in [
+            ("--rollout-shape", self.rollout_shape.is_some(), by_gradients, "ppo or gradient"),
+            ("--planning", self.planning != In::Dream, by_ppo, "ppo"),
+            ("--learn-from-real", self.learn_from_real, by_ppo, "ppo"),
         ] {
             if given && !fits {
-                anyhow::bail!("{flag} goes with --controller ppo");
+                anyhow::bail!("{flag} goes with --controller {controllers}");
             }
         }
         if self.planning == In::None && !self.learn_from_real {

@@ -30,10 +30,11 @@ pub struct Frame {
     pub rules: [i32; SLOTS],
     /// `[SLOTS * SLOT_FEATURES]`; 0 where a slot is empty.
     pub features: Vec<f32>,
-    /// Whether the slot's holder had it one step ago.
+    /// Whether the slot's holder, or one that does the same, had it one step ago.
     pub kept: [bool; SLOTS],
     /// `[SLOTS * SLOTS]`: what the first slot's action takes from the second: the share of the candidates that the second
-    /// stands for of which a node is removed, the mean over those that the first stands for; 0 where either is empty.
+    /// stands for of which a node is removed, the mean over the first eight of those that the first stands for; 0 where
+    /// either is empty.
     pub takes: Vec<f32>,
     /// `log(initial / cost)`, scaled as rewards are, and the most of it so far in the episode (see [`super::books`]).
     pub saved: [f32; 2],

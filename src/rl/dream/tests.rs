@@ -296,6 +296,26 @@ fn the_same_seed_gives_the_same_model_and_the_same_dream() {
 }
 
 #[test]
+fn what_cannot_be_told_does_not_count() {
+    // Two are born at once, of which a model that knows of one birth tells the first alone.
+    let model = WorldModel::new(ModelConfig { births: 1, ..small(0) }, Device::Cpu, 0);
+    let table = rule_table(&RULES, Device::Cpu);
+    let mut episode = random_episode(&mut Random::new(3));
+    let after = &mut episode.frames[1];
+    (after.rules[0], after.rules[1]) = (0, 1);
+    (after.kept[0], after.kept[1]) = (false, false);
+    let mut loss = |of: usize| {
+        episode.frames[1].takes[of] += 0.25;
+        model.losses(&Sequences::new(&[&episode], Device::Cpu), &table).born_takes.double_value(&[])
+    };
+    let first = loss(0);
+    for beyond in [1, SLOTS, SLOTS + 1] {
+        assert_eq!(loss(beyond), first, "{beyond}");
+    }
+    assert_ne!(loss(0), first);
+}
+
+#[test]
 fn masked_steps_do_not_count() {
     let mut random = Random::new(4);
     let (long, mut short) = (random_episode(&mut random), random_episode(&mut random));

@@ -147,10 +147,11 @@ impl WorldModel {
         let [slot_mean, slot_deviation] = &self.scales.slot;
         let born_features = (data.features.narrow(1, 1, t).gather(-2, &rows, false) - slot_mean) / slot_deviation;
 
-        let there = data.present().narrow(1, 1, t);
         let is_new = born.which.ge(0);
+        // One that is born beyond the last that may be told of is neither.
+        let known = data.kept.narrow(1, 1, t).logical_and(&data.present().narrow(1, 1, t)).logical_or(&is_new);
         let pair = |x: &Tensor| (x.unsqueeze(-1), x.unsqueeze(-2));
-        let ((one_new, other_new), (one, other)) = (pair(&is_new), pair(&there));
+        let ((one_new, other_new), (one, other)) = (pair(&is_new), pair(&known));
         let pairs = one_new.logical_or(&other_new).logical_and(&one).logical_and(&other);
         let pairs = pairs.logical_and(&moves.unsqueeze(-1).unsqueeze(-1));
         let takes_logits = fates.sides.logits(&births.sides, &born.which);
