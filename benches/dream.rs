@@ -1,6 +1,7 @@
 //! The dream: how fast it is, how well M predicts, and what its temperature does.
 //!
 //! `cargo bench --bench dream -- speed`: steps dreamt in a second with the settings of `--preset cpu`, 4,096 dreams at a time.
+//! (Here and below THREADS is how many libtorch may use, and DEVICE where it computes: cpu, or cuda.)
 //! `cargo bench --bench dream -- quality [SEEDS [EPISODES [EPOCHS [MODEL…]]]]`: prediction on episodes and on graphs that M has
 //! not met, for a mixture, one Gaussian, and a single prediction, and the same when M is not told what actions take (`blind`), and when it
 //! keeps books (`books`).
@@ -34,7 +35,7 @@ use graphopt::rl::dream::sequences::Sequences;
 use graphopt::rl::dream::waking::learner::{HELD_OUT, Learner, Phase};
 use graphopt::rl::dream::waking::settings::LearnConfig;
 use graphopt::rl::random::Random;
-use tch::{Device, Kind, no_grad};
+use tch::{Kind, no_grad};
 
 fn main() {
     graphopt::runtime::keep_freed_memory();
@@ -104,7 +105,7 @@ fn speed(rules: &Arc<RuleSet>, model: &Roofline, threads: usize) {
     };
     let start = learner.starts()[0].clone();
     let shape = settings.dreamer.controller();
-    let controllers = Controllers::new(shape, &[shape.first(true)], Device::Cpu);
+    let controllers = Controllers::new(shape, &[shape.first(true)], world.device());
     for temperature in [0.0, 1.0] {
         for _ in 0..2 {
             let frames: Vec<&Frame> = vec![&start; BATCH];
@@ -209,8 +210,8 @@ fn quality(rules: &Arc<RuleSet>, model: &Roofline, (seeds, episodes, epochs): (u
 }
 
 fn fitted(of: ModelConfig, episodes: &[&Trajectory], table: &tch::Tensor, (seed, epochs): (u64, usize)) -> WorldModel {
-    let mut world = WorldModel::new(of, Device::Cpu, seed);
-    world.scales.measure(&Sequences::new(episodes, Device::Cpu), of.normalise_deltas);
+    let mut world = WorldModel::new(of, dream::device(), seed);
+    world.scales.measure(&Sequences::new(episodes, dream::device()), of.normalise_deltas);
     let config = FitConfig { epochs, ..FitConfig::default() };
     let mut fit = Fit::new(&world);
     for epoch in 0..config.epochs {

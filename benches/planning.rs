@@ -28,7 +28,7 @@ use graphopt::rl::dream::replay::replayed;
 use graphopt::rl::dream::waking::learner::{Learner, Phase};
 use graphopt::rl::dream::waking::settings::LearnConfig;
 use graphopt::rl::random::Random;
-use tch::{Device, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 fn main() {
     graphopt::runtime::keep_freed_memory();
@@ -130,7 +130,7 @@ fn ladder(rules: &Arc<RuleSet>, model: &Roofline) {
     let dream = replayed(&models, table, &played, STATES, &mut Random::new(0)).expect("episodes were played");
     let config = learner.config().dreamer;
     let first = config.controller().first(true);
-    let controllers = Controllers::new(config.controller(), &[first], Device::Cpu);
+    let controllers = Controllers::new(config.controller(), &[first], dream::device());
     let plan = Plan { depth: 8, paths: 1, temperature: 0.0, proposals: Proposals::Controller };
     println!("rung,seconds,over the first");
     let mut before = None;

@@ -11,12 +11,19 @@ use graphopt::rl::dream::waking::settings::LearnConfig;
 use graphopt::rl::env::Task;
 use graphopt::rl::task::Distribution;
 use graphopt::rl::trainer::Subject;
+use graphopt::runtime::DeviceChoice;
 use graphopt::search::{Budget, Greedy, Problem, Search};
 use graphopt::substitution::inverse;
 use tch::Device;
 
 /// Actions of an episode.
 pub const HORIZON: usize = 24;
+
+/// Where libtorch computes: what the environment variable DEVICE says (cpu, cuda, cuda:N), otherwise the CPU.
+pub fn device() -> Device {
+    let choice: DeviceChoice = std::env::var("DEVICE").map_or(Ok(DeviceChoice::Cpu), |d| d.parse()).expect("a device");
+    choice.resolve().expect("a device that answers").0
+}
 
 /// Those of `--preset cpu` but for one round of shorter episodes.
 pub fn config(seed: u64, episodes: usize) -> LearnConfig {
@@ -73,7 +80,7 @@ pub fn learner<'a>(
 
 /// The same on any graphs.
 pub fn learner_on<'a>(config: LearnConfig, on: Vec<Subject<'a>>, pretrain_on: &[Subject<'a>]) -> Learner<'a> {
-    let dreamer = Dreamer::new(config.dreamer, Device::Cpu, config.seed).expect("settings that fit");
+    let dreamer = Dreamer::new(config.dreamer, device(), config.seed).expect("settings that fit");
     let dreamer = pretrained(&config, pretrain_on, dreamer, &mut |_, _| {}).expect("there are graphs");
     Learner::new(config, on, dreamer)
 }
