@@ -8,7 +8,8 @@ Every run is one `graphopt train-world-model` on one graph. By default each make
 episodes have about 20 actions: three rounds of 148 episodes of each player (three players at first, then one). Less than in
 `--preset cpu` is: epochs (6 of 40), generations (20 of 60) and rounds (3 of 4), so that a run takes minutes on one core.
 Rows are added to FOLDER/ablations.csv as they come; one that is there already is not made again, and a run that was stopped
-goes on. Predicted and true slots are two columns of each row: what the controller's dream says, and what it earns for real.
+goes on. Predicted and true slots are two columns of each row: what the controller's dream says, and what it earns for real, at
+the end of the last round, whether that one's controller is the one that is kept or not.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import sys
 import time
 from pathlib import Path
 
-from rows import Rows
+from rows import Rows, last_numbers
 
 MODELS = ["nasrnn_4", "inception_pair", "squeezenet1_1"]
 VARIANTS = {
@@ -80,14 +81,12 @@ def one(options, folder, model, variant, seed):
         sys.exit(f"{model}, {variant}, {seed}: {errors.strip()}")
     result = json.loads(output)
     (own,) = result["models"]
-    if own["return"] is None:
+    if result["rounds"] < options.rounds:
         sys.exit(f"{model}, {variant}, {seed}: it was stopped; the same command goes on")
-    last = {}
-    for line in (out / "metrics.jsonl").open():
-        last.update({key: value for key, value in json.loads(line).items() if key.startswith("quality/")})
-    row = {key: own[key] for key in ("start_us", "search_us", "best_us")} | {key: own["return"][key] for key in RETURNS}
+    last, returns = last_numbers(out, "quality"), last_numbers(out, "return")
+    row = {key: own[key] for key in ("start_us", "search_us", "best_us")} | {key: returns[key] for key in RETURNS}
     row |= {key: result[key] for key in ("controller_parameters", "real_steps", "dream_steps")}
-    row |= {key: last.get(f"quality/{key}", math.nan) for key in QUALITY}
+    row |= {key: last.get(key, math.nan) for key in QUALITY}
     return row | {"model": model, "variant": variant, "seed": seed, "seconds": float(clock.read_text())}
 
 

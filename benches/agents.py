@@ -10,7 +10,9 @@ Every method may make BUDGET graphs (`train`). The searches without training run
 of the agent made together, and again for as long as the quickest training took (`search`, `--most-seconds` at most): what is learned must pay for its training.
 `zoo` uses agents that were trained elsewhere as they are. `dream` trains a world model for each model and seed, in the ways of
 DREAMS below, and searches by it; its rows, in FOLDER/dream.csv, say how many real steps and seconds that took, and FLAGS are
-more flags of its trainings (`--flags="--rounds 2 --episodes 32"`). Of several files of rows, `table` makes one table.
+more flags of its trainings (`--flags="--rounds 2 --episodes 32"`). What is kept of a training is what was worth most behind any of
+its rounds (`kept_round`); controllers search once more as they were behind the last (`dream, last`). Of several files of rows,
+`table` makes one table.
 Rows are added to FOLDER/runs.csv as they come; a row that is there already is not made again.
 """
 
@@ -76,7 +78,7 @@ def run(options):
 
 def dream(options):
     folder = Path(options.folder)
-    fields = [*FIELDS, "real_steps", "dream_steps", "training_seconds"]
+    fields = [*FIELDS, "real_steps", "dream_steps", "training_seconds", "kept_round"]
     rows = Rows(folder / "dream.csv", fields, ["model", "training_seed", "method"])
     for seed in options.seeds:
         for model in options.models:
@@ -86,12 +88,14 @@ def dream(options):
                     continue
                 trained = train_dream(options, folder, model, kind, flags, seed)
                 out = dream_folder(folder, model, kind, seed)
-                command = [options.graphopt, "evaluate", model, "--json", "--agent", out / "agent.safetensors"]
-                command += ["--budget", options.budget, "--seeds", 1, "--seed", seed, "--methods", ",".join(searches)]
-                found = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
-                for row in json.loads(found)["runs"]:
-                    named = {**row, **trained, "method": searches[row["method"]]}
-                    rows.add({**named, "training_seed": seed, "allowance": "use alone"})
+                last = {"dream": f"{searches['dream']}, last"}
+                for file, names in [("agent.safetensors", searches), ("checkpoint/last.safetensors", last)]:
+                    command = [options.graphopt, "evaluate", model, "--json", "--agent", out / file]
+                    command += ["--budget", options.budget, "--seeds", 1, "--seed", seed, "--methods", ",".join(names)]
+                    found = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+                    for row in json.loads(found)["runs"]:
+                        named = {**row, **trained, "method": names[row["method"]]}
+                        rows.add({**named, "training_seed": seed, "allowance": "use alone"})
                 print(f"{model} {kind} {seed}: {trained['training_seconds']:.0f} s", file=sys.stderr)
 
 
@@ -100,7 +104,7 @@ def dream_folder(folder, model, kind, seed):
 
 
 def train_dream(options, folder, model, kind, flags, seed):
-    """What the training took, now or before: real steps, dreamt steps, and seconds."""
+    """What the training took, now or before: real steps, dreamt steps, and seconds; and which round was kept."""
     out = dream_folder(folder, model, kind, seed)
     done = out / "trained.json"
     if not done.exists():
@@ -108,7 +112,7 @@ def train_dream(options, folder, model, kind, flags, seed):
         command = [options.graphopt, "train-world-model", model, "--out", out, "--seed", seed, "--json"]
         command += [*flags, *options.flags.split()]
         result = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
-        taken = {key: result[key] for key in ("real_steps", "dream_steps")}
+        taken = {key: result[key] for key in ("real_steps", "dream_steps", "kept_round")}
         done.write_text(json.dumps({**taken, "training_seconds": time.time() - begin}))
     return json.loads(done.read_text())
 

@@ -78,12 +78,14 @@ def gains(final, models, counts, draws=4000):
     reading: the bootstrap draws models first, then seeds of each."""
     generator = random.Random(0)
     start = {model: final[model, "search", 0][0][0] for model in models}
+    # Where other methods were measured alone, or one model, there is nothing to draw.
+    counts = [n for n in counts if all(final[model, "ensemble", n] for model in models)]
+    if not counts or len(models) < 2:
+        return
     print("\n| the ensemble over the search alone | mean | 95 % interval, models drawn first | without the model that gains most |")
     print("| --- | --- | --- | --- |")
     for n in counts:
         logs = {m: [math.log(s / start[m]) for s, _ in final[m, "ensemble", n]] for m in models}
-        if not all(logs.values()):
-            continue
         mean = lambda chosen: statistics.fmean(x for own in chosen for x in own)
         drawn = lambda: mean([[generator.choice(own) for _ in own] for own in (logs[generator.choice(models)] for _ in models)])
         means = sorted(drawn() for _ in range(draws))

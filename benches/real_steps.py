@@ -20,7 +20,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from rows import Rows
+from rows import Rows, last_numbers
 
 MODELS = ["nasrnn_4", "squeezenet1_1", "inception_pair", "attention_heads", "resnext_stage", "bert_2_layers"]
 FIELDS = ["model", "method", "seed", "real_steps", "start_us", "search_us", "likeliest_us", "best_met_us", "train_seconds"]
@@ -42,7 +42,7 @@ def dyna(options, model, seed):
     command = [options.graphopt, "train-world-model", model, "--out", out, "--seed", seed, "--device", "cpu", "--json"]
     result = output([*command, "--horizon", HORIZON, *FLAGS.split()])
     (own,) = result["models"]
-    likeliest = own["start_us"] * math.exp(-own["return"]["true_candidates"])
+    likeliest = own["start_us"] * math.exp(-last_numbers(out, "return")["true_candidates"])
     return {"real_steps": result["real_steps"], "start_us": own["start_us"], "search_us": own["search_us"],
             "likeliest_us": likeliest, "best_met_us": own["best_us"], "train_seconds": round(time.time() - begin, 1)}
 

@@ -1,6 +1,7 @@
 """Rows of a study, in a file that a study that was stopped goes on with."""
 
 import csv
+import json
 from pathlib import Path
 
 
@@ -25,3 +26,11 @@ class Rows:
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.fields, extrasaction="ignore", lineterminator="\n").writerow(row)
         self.known.add(tuple(str(row[name]) for name in self.key))
+
+
+def last_numbers(run, group):
+    """The last of each number of a group, such as `return`, in the metrics of a training's folder."""
+    last = {}
+    for line in (Path(run) / "metrics.jsonl").open():
+        last.update(json.loads(line))
+    return {key.removeprefix(f"{group}/"): value for key, value in last.items() if key.startswith(f"{group}/")}

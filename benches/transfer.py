@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 
-from rows import Rows
+from rows import Rows, last_numbers
 
 COLUMNS = ["model", "seed", "method", "objective", "start", "greedy", "best_met", "controller", "controller_slots", "dreamt",
            "real_steps", "dream_steps", "seconds"]
@@ -60,9 +60,11 @@ def train(program, out, flags):
 
 
 def row(model, seed, method, report, seconds):
+    """What the last controller reaches."""
     (found,) = report["models"]
+    returns = last_numbers(report["out"], "return")
     start = found.get("start", found.get("start_us"))
-    reached = lambda way: start * math.exp(-found["return"][way])
+    reached = lambda way: start * math.exp(-returns[way])
     return {
         "model": model, "seed": seed, "method": method, "objective": report["objective"], "start": start,
         "greedy": found.get("greedy", found.get("search_us")), "best_met": found.get("best", found.get("best_us")),

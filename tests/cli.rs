@@ -461,8 +461,11 @@ fn a_world_model_is_learned_gone_on_with_and_used() {
     for which in ["true_candidates", "true_slots", "predicted_slots"] {
         assert!(report["models"][0]["return"][which].is_number(), "{report:#}");
     }
+    assert!(report["kept_round"].as_u64() <= report["rounds"].as_u64() && report["judging_steps"].as_u64() > Some(0));
     let files = ["config.json", "metrics.jsonl", "data/shard-0003.json", "data/shard-0003.safetensors"];
-    for file in files.into_iter().chain(["checkpoint/training.safetensors", "agent.safetensors"]) {
+    for file in
+        files.into_iter().chain(["checkpoint/training.safetensors", "checkpoint/last.safetensors", "agent.safetensors"])
+    {
         assert!(folder.join("run").join(file).exists(), "{file}");
     }
     let lines = fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap();

@@ -36,8 +36,9 @@ use crate::zoo;
 /// controller is trained in what it imagines (no graph is touched there), and the controller plays, from
 /// which the next round learns. Everything goes to the folder --out: the settings (config.json), the
 /// numbers of every unit of work (metrics.jsonl, and the same for TensorBoard), the episodes (data/), a
-/// checkpoint, and agent.safetensors, which `optimise --search dream --agent` takes. Run again with the
-/// same settings it goes on from its checkpoint; Ctrl-C saves one.
+/// checkpoint, and agent.safetensors, which `optimise --search dream --agent` takes: what was worth most
+/// at the end of a round, or before any dream. Run again with the same settings it goes on from its
+/// checkpoint; Ctrl-C saves one.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -169,11 +170,11 @@ impl TrainWorldModel {
             let shards = source.episodes(&tasks, config.dreamer.objective)?;
             run.keep(&shards)?;
             learner.inherit(&shards, source.config.learn.sight_changes());
-            run.save(&mut learner, &run_config)?;
+            run.save(&mut learner)?;
         }
         interrupt::install_saying("stopping: the run is saved after this unit of work (Ctrl-C again ends at once)");
-        self.learn(&mut learner, &mut run, &run_config)?;
-        show::show(&mut learner, &self.out, self.json)?;
+        learn(&mut learner, &mut run)?;
+        show::show(&learner, &self.out, self.json)?;
         Ok(Answer::Done)
     }
 
@@ -221,27 +222,28 @@ impl TrainWorldModel {
         bar.finish_and_clear();
         Ok(subjects)
     }
+}
 
-    fn learn(&self, learner: &mut Learner<'_>, run: &mut DreamRun, config: &DreamRunConfig) -> anyhow::Result<()> {
-        let bar = terminal::spinner();
-        let mut saved = std::time::Instant::now();
-        while !learner.is_done() && !interrupt::asked() {
-            bar.set_message(doing(learner));
-            let unit = learner.advance();
-            run.record(learner, &unit).context("the run's folder")?;
-            if saved.elapsed().as_secs() >= SAVE_EVERY_SECONDS {
-                run.save(learner, config)?;
-                saved = std::time::Instant::now();
-            }
+/// Goes round the loop until all is done or Ctrl-C.
+fn learn(learner: &mut Learner<'_>, run: &mut DreamRun) -> anyhow::Result<()> {
+    let bar = terminal::spinner();
+    let mut saved = std::time::Instant::now();
+    while !learner.is_done() && !interrupt::asked() {
+        bar.set_message(doing(learner));
+        let unit = learner.advance();
+        run.record(learner, &unit).context("the run's folder")?;
+        if saved.elapsed().as_secs() >= SAVE_EVERY_SECONDS {
+            run.save(learner)?;
+            saved = std::time::Instant::now();
         }
-        bar.finish_and_clear();
-        run.save(learner, config)?;
-        if !learner.is_done() {
-            let round = learner.state().round + 1;
-            terminal::note(&format!("stopped in round {round}; the same command goes on from there"));
-        }
-        Ok(())
     }
+    bar.finish_and_clear();
+    run.save(learner)?;
+    if !learner.is_done() {
+        let round = learner.state().round + 1;
+        terminal::note(&format!("stopped in round {round}; the same command goes on from there"));
+    }
+    Ok(())
 }
 
 /// That another run's episodes mean the same here.

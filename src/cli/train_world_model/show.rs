@@ -6,15 +6,16 @@ use serde_json::{Value, json};
 
 use crate::cli::{terminal, units};
 use crate::rl::dream::waking::learner::Learner;
+use crate::rl::dream::waking::run::best_path;
 use crate::rl::dream::waking::worth::Worth;
 use crate::rl::env::Quantity;
 
-/// Plays each graph by the controller if all is done, and prints what it is worth.
-pub fn show(learner: &mut Learner<'_>, out: &Path, as_json: bool) -> anyhow::Result<()> {
-    // A run that was stopped before it had played has nothing to be judged by.
-    let worth = if learner.is_done() { learner.worth() } else { Vec::new() };
+/// Prints what the controller that is kept is worth on each graph, if one was judged yet.
+pub fn show(learner: &Learner<'_>, out: &Path, as_json: bool) -> anyhow::Result<()> {
+    let kept = learner.state().kept.as_ref();
+    let worth = kept.map_or(&[][..], |kept| &kept.worth);
     if as_json {
-        return terminal::print_json(&document(learner, &worth, out));
+        return terminal::print_json(&document(learner, worth, out));
     }
     let objective = learner.config().dreamer.objective;
     let scale = learner.config().dreamer.reward_scale;
@@ -41,7 +42,15 @@ pub fn show(learner: &mut Learner<'_>, out: &Path, as_json: bool) -> anyhow::Res
     let known = if objective.is_time() { ">search" } else { ">greedy" };
     let header = ["model", ">start", known, ">best met", ">controller", ">without slots", ">in its dream"];
     terminal::print(&terminal::table(&header, rows))?;
-    terminal::note(&format!("wrote {}", out.join("agent.safetensors").display()));
+    let whose = match kept.map(|kept| kept.round) {
+        None => ", whose controller was not judged yet".to_owned(),
+        Some(0) => ", whose controller has not dreamt: none that has is worth as much".to_owned(),
+        Some(round) if round < learner.state().round => {
+            format!(", whose controller is that of round {round}: no later one is worth as much")
+        }
+        Some(_) => String::new(),
+    };
+    terminal::note(&format!("wrote {}{whose}", best_path(out).display()));
     Ok(())
 }
 
@@ -65,7 +74,9 @@ fn document(learner: &Learner<'_>, worth: &[Worth], out: &Path) -> Value {
         "objective": dreamer.objective,
         "units": state.units,
         "rounds": state.round,
+        "kept_round": state.kept.as_ref().map(|kept| kept.round),
         "real_steps": state.real_steps,
+        "judging_steps": state.judging_steps,
         "dream_steps": state.dream_steps,
         "model_parameters": learner.model().parameters.count(),
         "controller_parameters": state.controller.len(),

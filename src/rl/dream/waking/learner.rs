@@ -19,6 +19,7 @@ use super::seeing::vision;
 use super::settings::LearnConfig;
 use super::shards::{Root, hash_of};
 use super::teach::beginning;
+use super::worth::Kept;
 use crate::graph::splitmix64;
 use crate::rl::dream::cma::SepCma;
 use crate::rl::dream::config::{Beginners, Refit};
@@ -76,8 +77,11 @@ pub struct LearnState {
     pub phase: Phase,
     /// Units so far.
     pub units: u64,
-    /// Real steps so far.
+    /// Real steps so far, of episodes that are learned from.
     pub real_steps: u64,
+    /// Real steps so far of episodes that say what a controller is worth.
+    #[serde(default)]
+    pub judging_steps: u64,
     /// Dreamt steps so far.
     pub dream_steps: u64,
     /// Steps of Adam.
@@ -101,6 +105,9 @@ pub struct LearnState {
     pub best_us: Vec<f64>,
     /// Shards written.
     pub shards: usize,
+    /// What searches are to use, as far as controllers were played.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
 }
 
 /// What a unit did.
@@ -110,6 +117,15 @@ pub struct Unit {
     pub metrics: Metrics,
     /// Episodes that were played: to be written as a shard.
     pub episodes: Option<Vec<Trajectory>>,
+    /// Whether the controller as it is now is the one to keep for searches.
+    pub keeps: bool,
+}
+
+impl Unit {
+    /// A unit that played nothing to learn from, and judged no controller.
+    pub(super) fn told(metrics: Metrics) -> Unit {
+        Unit { metrics, episodes: None, keeps: false }
+    }
 }
 
 /// Every so many episodes one is held out, to judge M by.
@@ -156,6 +172,7 @@ impl<'a> Learner<'a> {
             phase: Phase::Collect { at: 0 },
             units: 0,
             real_steps: 0,
+            judging_steps: 0,
             dream_steps: 0,
             adam_steps: 0,
             controller,
@@ -166,6 +183,7 @@ impl<'a> Learner<'a> {
             member_steps: vec![0; others.len()],
             best_us: subjects.iter().map(|s| s.task.start(config.dreamer.objective)).collect(),
             shards: 0,
+            kept: None,
         };
         if config.refit == Some(Refit::Heads) {
             model.freeze_dynamics();
@@ -315,12 +333,13 @@ impl<'a> Learner<'a> {
             Phase::Fit { at } => self.fit_epoch(at),
             Phase::Practise { at } => self.practise(at),
             Phase::Evaluate => self.evaluate(),
-            Phase::Done => Unit { metrics: Metrics::new(), episodes: None },
+            Phase::Done => Unit::told(Metrics::new()),
         };
         self.state.units += 1;
         let mut unit = unit;
         unit.metrics.insert("charts/round", self.state.round as f64);
         unit.metrics.insert("charts/real_steps", self.state.real_steps as f64);
+        unit.metrics.insert("charts/judging_steps", self.state.judging_steps as f64);
         unit.metrics.insert("charts/dream_steps", self.state.dream_steps as f64);
         unit
     }
@@ -391,7 +410,7 @@ impl<'a> Learner<'a> {
             self.learn_from_real(&mut metrics);
             self.after_play()
         };
-        Unit { metrics, episodes }
+        Unit { metrics, episodes, keeps: false }
     }
 
     pub(super) fn ground<'t>(&self, task: &'t Arc<Task<'a>>, root: usize) -> Ground<'t, 'a> {
@@ -446,7 +465,10 @@ impl<'a> Learner<'a> {
             metrics.insert("quality/variance", variance);
         }
         self.state.phase = if at + 1 < epochs { Phase::Fit { at: at + 1 } } else { Phase::Practise { at: 0 } };
-        Unit { metrics, episodes: None }
+        // Dreams can make it worse.
+        let is_untrained = self.state.kept.is_none() && at + 1 >= epochs;
+        let keeps = is_untrained && self.judge(&mut metrics);
+        Unit { metrics, episodes: None, keeps }
     }
 
     /// The first state of each graph.

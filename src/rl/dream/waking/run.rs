@@ -1,4 +1,5 @@
-//! The folder of a run of the loop: settings, numbers, checkpoint, shards of episodes, and the dreamer for searches.
+//! The folder of a run of the loop: settings, numbers, checkpoint, shards of episodes, and two dreamers: the best, for searches, and
+//! the last, whose M another run may begin with.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -90,6 +91,7 @@ pub struct DreamRun {
     folder: PathBuf,
     recorder: Recorder,
     header: ShardHeader,
+    models: Vec<String>,
 }
 
 impl DreamRun {
@@ -117,7 +119,7 @@ impl DreamRun {
         }
         let recorder = Recorder::open(folder, learner.state().units).map_err(io(folder))?;
         let header = ShardHeader::new(config.library.clone(), config.learn.dreamer.terms(), learner.roots());
-        Ok(DreamRun { folder: folder.to_owned(), recorder, header })
+        Ok(DreamRun { folder: folder.to_owned(), recorder, header, models: config.models.clone() })
     }
 
     /// Writes down the episodes that the learner begins with, by shard.
@@ -131,34 +133,54 @@ impl DreamRun {
         Ok(())
     }
 
-    /// Writes down what a unit did.
+    /// Writes down what a unit did, and the dreamer if it is the best so far.
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn record(&mut self, learner: &Learner<'_>, unit: &Unit) -> Result<(), DreamRunError> {
+    pub fn record(&mut self, learner: &mut Learner<'_>, unit: &Unit) -> Result<(), DreamRunError> {
         if let Some(episodes) = &unit.episodes {
             shards::write(&shard(&self.folder, learner.state().shards - 1), &self.header, episodes)?;
+        }
+        if unit.keeps {
+            self.write_dreamer(learner, &best_path(&self.folder))?;
         }
         let io = |source| RunError::Io { path: self.folder.clone(), source };
         Ok(self.recorder.write(learner.state().units, &unit.metrics).map_err(io)?)
     }
 
-    /// Writes checkpoint and dreamer: each whole or not at all.
+    fn write_dreamer(&self, learner: &mut Learner<'_>, path: &Path) -> Result<(), DreamRunError> {
+        let note = format!("{} real steps on {}", learner.state().real_steps, self.models.join(", "));
+        Ok(learner.dreamer().save(path, &self.header.library, &note)?)
+    }
+
+    /// Writes checkpoint and dreamers: each whole or not at all.
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn save(&self, learner: &mut Learner<'_>, config: &DreamRunConfig) -> Result<(), DreamRunError> {
+    pub fn save(&self, learner: &mut Learner<'_>) -> Result<(), DreamRunError> {
         let metadata = BTreeMap::from([
             ("format".to_owned(), CHECKPOINT_FORMAT.to_owned()),
             ("version".to_owned(), VERSION.to_owned()),
             ("state".to_owned(), to_json(learner.state())),
         ]);
         checkpoint::write(&checkpoint_path(&self.folder), &learner.tensors(), &metadata)?;
-        let steps = learner.state().real_steps;
-        let note = format!("{steps} real steps on {}", config.models.join(", "));
-        learner.dreamer().save(&self.folder.join("agent.safetensors"), &config.library, &note)?;
+        self.write_dreamer(learner, &last_path(&self.folder))?;
+        // As long as none was judged it is as good as any.
+        if learner.state().kept.is_none() {
+            self.write_dreamer(learner, &best_path(&self.folder))?;
+        }
         Ok(())
     }
+}
+
+/// The dreamer that was worth most.
+pub fn best_path(folder: &Path) -> PathBuf {
+    folder.join("agent.safetensors")
+}
+
+/// The dreamer as it was when the run was saved last.
+pub fn last_path(folder: &Path) -> PathBuf {
+    folder.join("checkpoint").join("last.safetensors")
 }
 
 /// A shard of a run's folder.

@@ -85,7 +85,7 @@ impl Learner<'_> {
             self.state.phase = self.after_sight();
         }
         let metrics: Metrics = sums.into_iter().collect();
-        Unit { metrics, episodes: None }
+        Unit::told(metrics)
     }
 
     /// The updates of a unit, on states of a few episodes.

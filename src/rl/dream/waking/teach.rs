@@ -55,6 +55,7 @@ impl Learner<'_> {
         self.config.ensemble.penalty = penalty;
         (self.student, self.state.controller, self.state.cma) = beginning(&self.config, self.model.device());
         self.state.student_steps = 0;
+        self.state.kept = None;
         self.state.phase = Phase::Practise { at: 0 };
     }
 
@@ -68,7 +69,7 @@ impl Learner<'_> {
         self.state.dream_steps += steps;
         let more = at + 1 < self.config.practice.generations;
         self.state.phase = if more { Phase::Practise { at: at + 1 } } else { Phase::Evaluate };
-        Unit { metrics, episodes: None }
+        Unit::told(metrics)
     }
 
     fn generation(&mut self, at: usize) -> (u64, Metrics) {

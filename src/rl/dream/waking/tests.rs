@@ -12,7 +12,7 @@ use super::exact::Exact;
 use super::learner::{Learner, Phase};
 use super::lookahead::Way;
 use super::play::Eye;
-use super::run::{DreamRun, DreamRunConfig, shard};
+use super::run::{DreamRun, DreamRunConfig, best_path, last_path, shard};
 use super::search::DreamSearch;
 use super::settings::LearnConfig;
 use super::shards::{self, ShardError};
@@ -209,11 +209,11 @@ fn stopped_at(config: LearnConfig, stops: &[usize]) {
         let mut run = DreamRun::open(dir.path(), &settings, &mut first).unwrap();
         for _ in 0..stop {
             let unit = first.advance();
-            run.record(&first, &unit).unwrap();
+            run.record(&mut first, &unit).unwrap();
         }
-        run.save(&mut first, &settings).unwrap();
+        run.save(&mut first).unwrap();
         let unit = first.advance();
-        run.record(&first, &unit).unwrap();
+        run.record(&mut first, &unit).unwrap();
         let mut second = new();
         DreamRun::open(dir.path(), &settings, &mut second).unwrap();
         assert_eq!(second.state().units, stop as u64);
@@ -237,7 +237,7 @@ fn shards_hold_what_was_played_and_actions_alone_make_it_again() {
     let mut run = DreamRun::open(dir.path(), &settings, &mut learner).unwrap();
     for _ in 0..3 {
         let unit = learner.advance();
-        run.record(&learner, &unit).unwrap();
+        run.record(&mut learner, &unit).unwrap();
     }
     let mut all = Vec::new();
     let dreamer = learner.dreamer();
@@ -272,9 +272,9 @@ fn a_controller_trains_from_shards_with_no_graph_at_hand() {
         let mut run = DreamRun::open(dir.path(), &settings, &mut learner).unwrap();
         for _ in 0..7 {
             let unit = learner.advance();
-            run.record(&learner, &unit).unwrap();
+            run.record(&mut learner, &unit).unwrap();
         }
-        run.save(&mut learner, &settings).unwrap();
+        run.save(&mut learner).unwrap();
         // The table of rules is the only thing that a dream takes from the library.
         std::fs::write(
             dir.path().join("rules"),
@@ -298,6 +298,46 @@ fn a_controller_trains_from_shards_with_no_graph_at_hand() {
     let before = cma.clone();
     let generation = practice.generation(&mut cma, &mut random);
     assert!(generation.mean.is_finite() && generation.steps > 0 && cma != before);
+}
+
+#[test]
+fn what_was_worth_most_is_kept_for_searches() {
+    let model = Roofline::new(DeviceProfile::cpu());
+    let mut learner = learner(LearnConfig { rounds: 3, ..config(2) }, &["nasrnn_4"], &model);
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = DreamRun::open(dir.path(), &run_config(config(2)), &mut learner).unwrap();
+    let in_file = |path: &std::path::Path| Dreamer::load(path, Device::Cpu).unwrap().0.controller;
+    let narrow = |parameters: &[f64]| -> Vec<f64> { parameters.iter().map(|p| f64::from(*p as f32)).collect() };
+
+    // Before the first dream it takes what earns most at once.
+    let greedy = learner.state().controller.clone();
+    while !matches!(learner.state().phase, Phase::Practise { .. }) {
+        let unit = learner.advance();
+        run.record(&mut learner, &unit).unwrap();
+        assert_eq!(unit.keeps, matches!(learner.state().phase, Phase::Practise { .. }));
+    }
+    let kept = learner.state().kept.clone().unwrap();
+    assert!(kept.round == 0 && kept.worth[0].slots > 0.0 && kept.worth[0].steps > 0, "{kept:?}");
+    assert_eq!(learner.state().judging_steps, kept.worth[0].steps);
+
+    // A round that made it worse: what takes least is not kept, but the run goes on with it.
+    let mut end_round = |controller: Vec<f64>| {
+        learner.state.controller = controller;
+        learner.state.phase = Phase::Evaluate;
+        let unit = learner.advance();
+        run.record(&mut learner, &unit).unwrap();
+        run.save(&mut learner).unwrap();
+        (unit, learner.state().kept.clone().unwrap())
+    };
+    let opposite: Vec<f64> = greedy.iter().map(|p| -p).collect();
+    let (unit, still) = end_round(opposite.clone());
+    assert!(!unit.keeps && still == kept && unit.metrics["return/true_slots"] < kept.worth[0].slots / 10.0);
+    assert_eq!(in_file(&best_path(dir.path())), narrow(&greedy));
+    assert_eq!(in_file(&last_path(dir.path())), narrow(&opposite));
+
+    // Of equals the last is kept.
+    let (unit, again) = end_round(greedy);
+    assert_eq!((unit.keeps, again.round, again.worth[0].slots), (true, 2, kept.worth[0].slots));
 }
 
 /// Effective rank and variance of what V sees of all states, and the rank of the rules.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use super::agent::{Dreamer, DreamerConfig, take_up};
-use super::run::{DreamRunConfig, DreamRunError, shard};
+use super::run::{DreamRunConfig, DreamRunError, last_path, shard};
 use super::shards;
 use crate::rl::dream::data::Trajectory;
 use crate::rl::dream::model::is_of_rewards;
@@ -34,9 +34,9 @@ impl Source {
         Ok(Source { folder: folder.to_owned(), config, dreamer })
     }
 
-    /// The file that V and M are taken from.
+    /// The file that V and M are taken from: of the last dreamer, whose M has seen all that was played.
     pub fn file(folder: &Path) -> PathBuf {
-        folder.join("agent.safetensors")
+        last_path(folder)
     }
 
     /// What a dreamer of this run is made of, for an objective.

@@ -23,9 +23,9 @@ fn learn_in(folder: &std::path::Path, config: LearnConfig, names: &[&str], model
     let mut run = DreamRun::open(folder, &settings, &mut learner).unwrap();
     while !learner.is_done() {
         let unit = learner.advance();
-        run.record(&learner, &unit).unwrap();
+        run.record(&mut learner, &unit).unwrap();
     }
-    run.save(&mut learner, &settings).unwrap();
+    run.save(&mut learner).unwrap();
     learner.data().trajectories.clone()
 }
 
@@ -87,7 +87,7 @@ fn a_model_that_was_learned_for_time_serves_another_objective() {
         let run = DreamRun::open(folder.path(), &run_config, &mut second).unwrap();
         run.keep(&shards).unwrap();
         second.inherit(&shards, source.config.learn.sight_changes());
-        run.save(&mut second, &run_config).unwrap();
+        run.save(&mut second).unwrap();
         let mut losses = Vec::new();
         while !second.is_done() {
             losses.extend(second.advance().metrics.get("losses/reward").copied());
