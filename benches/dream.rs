@@ -22,10 +22,11 @@ use std::time::Instant;
 
 use graphopt::cost::{DeviceProfile, Roofline};
 use graphopt::rewrite::RuleSet;
+use graphopt::rl::dream::chance::Chance;
 use graphopt::rl::dream::config::{EnsembleConfig, FitConfig, ModelConfig, PracticeConfig, RolloutShape, Teacher};
 use graphopt::rl::dream::controller::Controllers;
 use graphopt::rl::dream::data::Trajectory;
-use graphopt::rl::dream::dream::{Chance, Dream};
+use graphopt::rl::dream::dream::Dream;
 use graphopt::rl::dream::fit::Fit;
 use graphopt::rl::dream::frame::Frame;
 use graphopt::rl::dream::model::WorldModel;

@@ -24,6 +24,13 @@ impl Random {
         splitmix64(self.seed, self.drawn)
     }
 
+    /// Leaves out so many draws of 64 bits: the n-th of them, from 0, is `splitmix64(seed, from + n)` of what is returned.
+    pub fn skip(&mut self, count: u64) -> (u64, u64) {
+        let from = self.drawn + 1;
+        self.drawn += count;
+        (self.seed, from)
+    }
+
     /// Uniform in [0, 1).
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64

@@ -4,7 +4,8 @@
 
 use tch::{Kind, Tensor, no_grad};
 
-use super::dream::{Chance, Dream, STOP};
+use super::chance::Chance;
+use super::dream::{Dream, STOP};
 use super::plan::DISCOUNT;
 use super::slots::SLOTS;
 use crate::rl::random::Random;

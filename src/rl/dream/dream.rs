@@ -1,9 +1,10 @@
 //! Episodes that M imagines, many at a time. There is no graph in them, nor any environment: states, rewards, ends and what may
 //! be done are all predicted.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use super::books::{Books, STATED, likelier_than_not};
+use super::chance::Chance;
 use super::ensemble::disagreement;
 use super::frame::{Frame, SLOT_FEATURES, WHOLE};
 use super::model::mixture::Mixture;
@@ -11,7 +12,6 @@ use super::model::slots::{at_seats, seats_of_births};
 use super::model::{Carry, WorldModel, twohot};
 use super::sequences::{States, embed, embed_action, one_hot, stack};
 use super::slots::SLOTS;
-use crate::rl::random::Random;
 
 /// States stay within so many deviations of those that were seen, or a long dream may run away.
 const MOST_DEVIATIONS: f64 = 6.0;
@@ -50,28 +50,6 @@ pub struct Dream<'m> {
 
 /// The number of the action that stops.
 pub const STOP: i64 = SLOTS as i64;
-
-/// Chance in a dream: the temperature, and what is drawn. Each draw is made for `draws` dreams and used for as many times
-/// that as there are, so that controllers that are compared meet the same chance.
-#[derive(Debug)]
-pub struct Chance<'r> {
-    /// 0 takes what is likeliest, and draws nothing.
-    pub temperature: f64,
-    /// Where draws come from.
-    pub random: &'r mut Random,
-    /// Draws that differ; a divisor of the number of dreams.
-    pub draws: i64,
-}
-
-impl Chance<'_> {
-    fn fill(&mut self, size: &[i64], batch: i64, device: Device, mut draw: impl FnMut(&mut Random) -> f64) -> Tensor {
-        let count = self.draws * size.iter().product::<i64>();
-        let values: Vec<f32> = (0..count).map(|_| draw(self.random) as f32).collect();
-        let all = [&[self.draws], size].concat();
-        let repeats = [vec![batch / self.draws], vec![1; size.len()]].concat();
-        Tensor::from_slice(&values).reshape(all).to_device(device).repeat(repeats)
-    }
-}
 
 impl<'m> Dream<'m> {
     /// Dreams that begin in these states, at the start of an episode. `table` is `[R, RULE]`.
@@ -182,8 +160,8 @@ impl<'m> Dream<'m> {
         let change = if chance.temperature == 0.0 {
             change.mode()
         } else {
-            let uniform = chance.fill(&[], b, device, Random::unit);
-            let normal = chance.fill(&[WHOLE as i64], b, device, Random::normal);
+            let uniform = chance.uniform(&[], b, device);
+            let normal = chance.normal(&[WHOLE as i64], b, device);
             change.sample(chance.temperature, &uniform, &normal)
         };
         let z = self.model.moved(&self.z, &change).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS);
@@ -225,9 +203,9 @@ impl<'m> Dream<'m> {
         } else {
             let at = |logits: &Tensor| (logits / chance.temperature).sigmoid();
             let (stays, comes) = (at(&fates.stays), at(&births.comes));
-            let uniform = chance.fill(&[SLOTS as i64], b, device, Random::unit);
+            let uniform = chance.uniform(&[SLOTS as i64], b, device);
             // One draw for all: how many come, by the chance that at least so many do.
-            let together = chance.fill(&[], b, device, Random::unit);
+            let together = chance.uniform(&[], b, device);
             (stays.gt_tensor(&uniform), comes.gt_tensor(&together.unsqueeze(1)))
         };
         let stays = stays.logical_and(&self.present());

@@ -12,6 +12,7 @@
 
 pub mod books;
 pub mod cem;
+pub mod chance;
 pub mod cma;
 pub mod config;
 pub mod controller;

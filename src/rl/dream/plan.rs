@@ -3,8 +3,9 @@
 
 use tch::{Kind, Tensor, no_grad};
 
+use super::chance::Chance;
 use super::controller::Controllers;
-use super::dream::{Chance, Dream, STOP};
+use super::dream::{Dream, STOP};
 use crate::rl::random::Random;
 
 /// What is earned one action later counts so much of itself: of paths that are worth the same the quicker is taken, and nothing is put

@@ -4,7 +4,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::dream::Chance;
+use super::chance::Chance;
 use super::rollouts::Rollouts;
 use super::student::{Student, entropy};
 use super::world::World;

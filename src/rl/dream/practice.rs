@@ -2,10 +2,10 @@
 
 use tch::{Tensor, no_grad};
 
+use super::chance::Chance;
 use super::cma::SepCma;
 use super::config::PracticeConfig;
 use super::controller::{ControllerShape, Controllers};
-use super::dream::Chance;
 use super::ensemble::Ensemble;
 use super::frame::Frame;
 use crate::rl::random::Random;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor, no_grad};
 
+use super::chance::Chance;
 use super::data::Trajectory;
-use super::dream::{Chance, Dream};
+use super::dream::Dream;
 use super::model::WorldModel;
 use super::sequences::Sequences;
 use crate::rl::random::Random;

@@ -3,8 +3,9 @@
 
 use tch::{Device, Tensor, no_grad};
 
+use super::chance::Chance;
 use super::data::Trajectory;
-use super::dream::{Chance, STOP};
+use super::dream::STOP;
 use super::model::WorldModel;
 use super::sequences::Sequences;
 use super::student::Student;

@@ -3,10 +3,11 @@
 use tch::{Device, Tensor};
 
 use super::cem::{self, Cem};
+use super::chance::Chance;
 use super::config::{FitConfig, ModelConfig, PracticeConfig, Sees};
 use super::controller::ControllerShape;
 use super::data::Trajectory;
-use super::dream::{Chance, STOP};
+use super::dream::STOP;
 use super::ensemble::Ensemble;
 use super::fit::{Fit, rule_table};
 use super::frame::{Deed, SLOT_FEATURES};

@@ -7,7 +7,8 @@
 
 use tch::{Kind, Tensor};
 
-use super::dream::{Chance, Dream, STOP};
+use super::chance::Chance;
+use super::dream::{Dream, STOP};
 use super::slots::SLOTS;
 use super::student::Student;
 

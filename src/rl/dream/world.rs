@@ -2,7 +2,8 @@
 
 use tch::Tensor;
 
-use super::dream::{Chance, Dream};
+use super::chance::Chance;
+use super::dream::Dream;
 
 /// `B` episodes side by side, as a controller reads them.
 pub trait World {

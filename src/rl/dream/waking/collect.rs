@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::pilot::{Mind, Pilot};
 use super::play::{Eye, Pick, Playing, Scene, Terms, play};
+use crate::rl::dream::chance::Chance;
 use crate::rl::dream::data::{Player, Trajectory};
-use crate::rl::dream::dream::Chance;
 use crate::rl::dream::slots::SLOTS;
 use crate::rl::dream::student::SHARPNESS;
 use crate::rl::env::Task;

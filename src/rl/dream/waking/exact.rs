@@ -4,8 +4,9 @@ use tch::{Device, Tensor, no_grad};
 
 use super::collect::Ground;
 use super::play::{Eye, Pick, Playing, Scene};
+use crate::rl::dream::chance::Chance;
 use crate::rl::dream::data::{Player, Trajectory};
-use crate::rl::dream::dream::{Chance, STOP};
+use crate::rl::dream::dream::STOP;
 use crate::rl::dream::frame::{Deed, EMPTY, Frame, SLOT_FEATURES};
 use crate::rl::dream::model::{Carry, WorldModel};
 use crate::rl::dream::replay::Drawn;

@@ -117,7 +117,7 @@ pub struct Unit {
     pub metrics: Metrics,
     /// Episodes that were played: to be written as a shard.
     pub episodes: Option<Vec<Trajectory>>,
-    /// Whether the controller as it is now is the one to keep for searches.
+    /// Whether what is kept for searches has changed: the controller, or the M beside it.
     pub keeps: bool,
 }
 

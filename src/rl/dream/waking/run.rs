@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::agent::Dreamer;
 use super::learner::{LearnState, Learner, Unit};
 use super::settings::LearnConfig;
 use super::shards::{self, ShardError, ShardHeader};
@@ -142,15 +143,23 @@ impl DreamRun {
             shards::write(&shard(&self.folder, learner.state().shards - 1), &self.header, episodes)?;
         }
         if unit.keeps {
-            self.write_dreamer(learner, &best_path(&self.folder))?;
+            self.write_best(learner)?;
         }
         let io = |source| RunError::Io { path: self.folder.clone(), source };
         Ok(self.recorder.write(learner.state().units, &unit.metrics).map_err(io)?)
     }
 
-    fn write_dreamer(&self, learner: &mut Learner<'_>, path: &Path) -> Result<(), DreamRunError> {
-        let note = format!("{} real steps on {}", learner.state().real_steps, self.models.join(", "));
-        Ok(learner.dreamer().save(path, &self.header.library, &note)?)
+    fn write_best(&self, learner: &mut Learner<'_>) -> Result<(), DreamRunError> {
+        let mut dreamer = learner.dreamer();
+        if let Some(kept) = &learner.state().kept {
+            dreamer.controller.clone_from(&kept.controller);
+        }
+        self.write_dreamer(dreamer, learner.state(), &best_path(&self.folder))
+    }
+
+    fn write_dreamer(&self, mut dreamer: Dreamer, state: &LearnState, path: &Path) -> Result<(), DreamRunError> {
+        let note = format!("{} real steps on {}", state.real_steps, self.models.join(", "));
+        Ok(dreamer.save(path, &self.header.library, &note)?)
     }
 
     /// Writes checkpoint and dreamers: each whole or not at all.
@@ -164,10 +173,10 @@ impl DreamRun {
             ("state".to_owned(), to_json(learner.state())),
         ]);
         checkpoint::write(&checkpoint_path(&self.folder), &learner.tensors(), &metadata)?;
-        self.write_dreamer(learner, &last_path(&self.folder))?;
+        self.write_dreamer(learner.dreamer(), learner.state(), &last_path(&self.folder))?;
         // As long as none was judged it is as good as any.
         if learner.state().kept.is_none() {
-            self.write_dreamer(learner, &best_path(&self.folder))?;
+            self.write_best(learner)?;
         }
         Ok(())
     }

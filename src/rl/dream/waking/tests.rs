@@ -16,13 +16,15 @@ use super::run::{DreamRun, DreamRunConfig, best_path, last_path, shard};
 use super::search::DreamSearch;
 use super::settings::LearnConfig;
 use super::shards::{self, ShardError};
+use super::worth::Kept;
 use crate::cost::{DeviceProfile, Roofline};
+use crate::rl::dream::chance::Chance;
 use crate::rl::dream::config::{
     EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, RolloutShape, Sees, Teacher, VisionConfig,
     VisionLoss,
 };
 use crate::rl::dream::data::{Player, Trajectory};
-use crate::rl::dream::dream::{Chance, STOP};
+use crate::rl::dream::dream::STOP;
 use crate::rl::dream::fit::rule_table;
 use crate::rl::dream::frame::{Deed, GLOBALS_AT, WHOLE};
 use crate::rl::dream::practice::Practice;
@@ -306,7 +308,11 @@ fn what_was_worth_most_is_kept_for_searches() {
     let mut learner = learner(LearnConfig { rounds: 3, ..config(2) }, &["nasrnn_4"], &model);
     let dir = tempfile::tempdir().unwrap();
     let mut run = DreamRun::open(dir.path(), &run_config(config(2)), &mut learner).unwrap();
-    let in_file = |path: &std::path::Path| Dreamer::load(path, Device::Cpu).unwrap().0.controller;
+    let in_file = |path: &std::path::Path| {
+        let dreamer = Dreamer::load(path, Device::Cpu).unwrap().0;
+        let model: Vec<f32> = dreamer.model.parameters.all().iter().flat_map(|(_, t)| numbers(t)).collect();
+        (dreamer.controller, model)
+    };
     let narrow = |parameters: &[f64]| -> Vec<f64> { parameters.iter().map(|p| f64::from(*p as f32)).collect() };
 
     // Before the first dream it takes what earns most at once.
@@ -320,24 +326,42 @@ fn what_was_worth_most_is_kept_for_searches() {
     assert!(kept.round == 0 && kept.worth[0].slots > 0.0 && kept.worth[0].steps > 0, "{kept:?}");
     assert_eq!(learner.state().judging_steps, kept.worth[0].steps);
 
-    // A round that made it worse: what takes least is not kept, but the run goes on with it.
-    let mut end_round = |controller: Vec<f64>| {
-        learner.state.controller = controller;
+    // A round that made it worse: what takes least is not kept, but the run goes on with it. Greed reads nothing of what M
+    // remembers, and is worth as much beside the M of that round.
+    let mut end_round = |controller: &[f64], learner: &mut Learner<'_>| {
+        learner.state.controller = controller.to_vec();
+        learner.state.phase = Phase::Fit { at: 0 };
+        learner.advance();
         learner.state.phase = Phase::Evaluate;
         let unit = learner.advance();
-        run.record(&mut learner, &unit).unwrap();
-        run.save(&mut learner).unwrap();
+        run.record(learner, &unit).unwrap();
+        run.save(learner).unwrap();
         (unit, learner.state().kept.clone().unwrap())
     };
     let opposite: Vec<f64> = greedy.iter().map(|p| -p).collect();
-    let (unit, still) = end_round(opposite.clone());
-    assert!(!unit.keeps && still == kept && unit.metrics["return/true_slots"] < kept.worth[0].slots / 10.0);
-    assert_eq!(in_file(&best_path(dir.path())), narrow(&greedy));
-    assert_eq!(in_file(&last_path(dir.path())), narrow(&opposite));
+    let (unit, renewed) = end_round(&opposite, &mut learner);
+    assert!(unit.keeps && unit.metrics["return/true_slots"] < kept.worth[0].slots / 10.0);
+    let real = |kept: &Kept| (kept.round, kept.controller.clone(), kept.worth[0].slots);
+    assert_eq!(real(&renewed), real(&kept));
+    assert_ne!(renewed.worth[0].dreamt, kept.worth[0].dreamt, "by another M");
+    assert_eq!(in_file(&best_path(dir.path())), (narrow(&greedy), fingerprint_of_model(&learner)));
+    assert_eq!(in_file(&last_path(dir.path())), (narrow(&opposite), fingerprint_of_model(&learner)));
 
     // Of equals the last is kept.
-    let (unit, again) = end_round(greedy);
+    let (unit, again) = end_round(&greedy, &mut learner);
     assert_eq!((unit.keeps, again.round, again.worth[0].slots), (true, 2, kept.worth[0].slots));
+
+    // What is worth less beside a later M stays with its own.
+    let before = in_file(&best_path(dir.path()));
+    learner.state.kept.as_mut().unwrap().worth[0].slots *= 2.0;
+    let better = learner.state.kept.clone().unwrap();
+    let (unit, still) = end_round(&opposite, &mut learner);
+    assert!(!unit.keeps && still == better);
+    assert!(in_file(&best_path(dir.path())) == before && before.1 != fingerprint_of_model(&learner));
+}
+
+fn fingerprint_of_model(learner: &Learner<'_>) -> Vec<f32> {
+    learner.model().parameters.all().iter().flat_map(|(_, t)| numbers(t)).collect()
 }
 
 /// Effective rank and variance of what V sees of all states, and the rank of the rules.

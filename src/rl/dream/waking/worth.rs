@@ -25,15 +25,26 @@ pub struct Worth {
     pub steps: u64,
 }
 
-/// The controller that searches are to use, with V and M as they were: the one that was worth most when it was played. More
-/// dreams are not always better ones, and a controller reads what M remembers, so that an earlier one is of no use beside a later M.
+/// The controller that searches are to use: the one that was worth most when it was played. More dreams are not always better ones.
+/// What M has seen since is of use to searches that plan; but a controller reads what M remembers, so that an earlier one is put beside
+/// a later M only if it is worth as much there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kept {
     /// Rounds behind it; 0: it had not dreamt.
     pub round: usize,
-    /// What it is worth on each graph.
+    /// Its parameters.
+    pub controller: Vec<f64>,
+    /// What it is worth on each graph, beside the M that is kept with it.
     pub worth: Vec<Worth>,
+}
+
+impl Kept {
+    /// Whether it is worth as much as another, at least.
+    fn equals(&self, other: &Kept) -> bool {
+        let of = |kept: &Kept| mean(&kept.worth, &|w| w.slots);
+        of(self) + EQUAL >= of(other)
+    }
 }
 
 /// Returns this close are equal: the same rewrites in another order differ by rounding, and a later M is worth more than that.
@@ -77,23 +88,34 @@ impl Learner<'_> {
         all
     }
 
-    /// Plays by the controller as it is, and says whether it is to be kept: none before it was worth more by the mean of the graphs,
-    /// choosing among the slots as searches do. Of equals the last is kept, since its M has seen most.
+    /// Plays by the controller as it is, and keeps it if none before was worth more, by the mean of the graphs, choosing among the slots
+    /// as searches do. Otherwise it is the one that is kept that is played, beside M as it is now, and M is renewed there if
+    /// nothing is lost. Whether what is kept has changed.
     pub(super) fn judge(&mut self, metrics: &mut Metrics) -> bool {
-        let worth = self.worth();
-        self.state.judging_steps += worth.iter().map(|w| w.steps).sum::<u64>();
+        let worth = self.judged(&self.state.controller.clone());
         let scale = self.config.dreamer.reward_scale;
-        let slots = mean(&worth, &|w| w.slots);
         metrics.extend([
             ("return/true_candidates", mean(&worth, &|w| w.candidates) / scale),
-            ("return/true_slots", slots / scale),
+            ("return/true_slots", mean(&worth, &|w| w.slots) / scale),
             ("return/predicted_slots", mean(&worth, &|w| w.dreamt) / scale),
         ]);
-        let keeps = self.state.kept.as_ref().is_none_or(|kept| slots + EQUAL >= mean(&kept.worth, &|w| w.slots));
-        if keeps {
-            self.state.kept = Some(Kept { round: self.state.round, worth });
+        let latest = Kept { round: self.state.round, controller: self.state.controller.clone(), worth };
+        let Some(kept) = self.state.kept.clone().filter(|kept| !latest.equals(kept)) else {
+            self.state.kept = Some(latest);
+            return true;
+        };
+        let renewed = Kept { worth: self.judged(&kept.controller), ..kept.clone() };
+        let is_as_good = renewed.equals(&kept);
+        if is_as_good {
+            self.state.kept = Some(renewed);
         }
-        keeps
+        is_as_good
+    }
+
+    fn judged(&mut self, parameters: &[f64]) -> Vec<Worth> {
+        let worth = self.worth_of(parameters);
+        self.state.judging_steps += worth.iter().map(|w| w.steps).sum::<u64>();
+        worth
     }
 
     pub(super) fn evaluate(&mut self) -> Unit {
