@@ -23,7 +23,7 @@ import sys
 import time
 from pathlib import Path
 
-from rows import Rows, last_numbers
+from rows import Rows, last_numbers, mean_and_spread
 
 MODELS = ["nasrnn_4", "inception_pair", "squeezenet1_1"]
 VARIANTS = {
@@ -88,14 +88,6 @@ def one(options, folder, model, variant, seed):
     row |= {key: result[key] for key in ("controller_parameters", "real_steps", "dream_steps")}
     row |= {key: last.get(key, math.nan) for key in QUALITY}
     return row | {"model": model, "variant": variant, "seed": seed, "seconds": float(clock.read_text())}
-
-
-def mean_and_spread(values, digits=3):
-    values = [value for value in values if not math.isnan(value)]
-    if not values:
-        return "-"
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.{digits}f}{spread}"
 
 
 def table(path):

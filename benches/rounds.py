@@ -11,10 +11,11 @@ one that is kept, which is the best of all (the last of equals); how often that 
 import argparse
 import csv
 import json
-import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
+
+from rows import mean_and_spread
 
 # As in the program, whose returns are ten times these while it trains.
 EQUAL = 1e-5
@@ -49,11 +50,6 @@ def table(path):
         cells.append(f"{last} / {len(own) - last - none} / {none}")
         cells.append(f"{max(max(a - b for a, b in zip(returns, returns[1:])) for returns in own):.3f}")
         print(f"| {model} | {kind} | " + " | ".join([*cells, str(len(own))]) + " |")
-
-
-def mean_and_spread(values):
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"
 
 
 def main():

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import statistics
 from pathlib import Path
 
 
@@ -34,3 +36,12 @@ def last_numbers(run, group):
     for line in (Path(run) / "metrics.jsonl").open():
         last.update(json.loads(line))
     return {key.removeprefix(f"{group}/"): value for key, value in last.items() if key.startswith(f"{group}/")}
+
+
+def mean_and_spread(values, digits=3):
+    """`mean ± deviation` of the numbers among some values, as a cell of a table."""
+    values = [value for value in values if not math.isnan(value)]
+    if not values:
+        return "-"
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.{digits}f}{spread}"

@@ -23,6 +23,8 @@ enum Law {
     Uniform,
     /// [`Random::normal`].
     Normal,
+    /// [`Random::gumbel`].
+    Gumbel,
 }
 
 impl Chance<'_> {
@@ -34,6 +36,11 @@ impl Chance<'_> {
     /// `[B, size]`: normal, of mean 0 and deviation 1.
     pub fn normal(&mut self, size: &[i64], batch: i64, device: Device) -> Tensor {
         self.fill(Law::Normal, size, batch, device)
+    }
+
+    /// `[B, size]`: of the standard Gumbel distribution.
+    pub fn gumbel(&mut self, size: &[i64], batch: i64, device: Device) -> Tensor {
+        self.fill(Law::Gumbel, size, batch, device)
     }
 
     fn fill(&mut self, law: Law, size: &[i64], batch: i64, device: Device) -> Tensor {
@@ -54,6 +61,7 @@ fn drawn_one_by_one(law: Law, random: &mut Random, count: i64) -> Tensor {
     let mut draw = || match law {
         Law::Uniform => random.unit(),
         Law::Normal => random.normal(),
+        Law::Gumbel => random.gumbel(),
     };
     let values: Vec<f32> = (0..count).map(|_| draw() as f32).collect();
     Tensor::from_slice(&values)
@@ -69,6 +77,11 @@ fn drawn_at_once(law: Law, random: &mut Random, count: i64, device: Device) -> T
             let rest: Tensor = 1.0 - pairs.select(1, 0);
             let radius = (rest.log() * -2.0).sqrt();
             radius * (pairs.select(1, 1) * (2.0 * std::f64::consts::PI)).cos()
+        }
+        Law::Gumbel => {
+            // Above 0 within and without, as in `Random::gumbel`.
+            let rest: Tensor = 1.0 - units(random, count, device);
+            -(-rest.log()).clamp_min(f64::MIN_POSITIVE).log()
         }
     };
     values.to_kind(Kind::Float)
@@ -97,7 +110,7 @@ mod tests {
 
     #[test]
     fn numbers_that_are_drawn_at_once_are_those_that_are_drawn_one_by_one() {
-        for (law, seed) in [(Law::Uniform, 3), (Law::Normal, 4), (Law::Normal, u64::MAX)] {
+        for (law, seed) in [(Law::Uniform, 3), (Law::Normal, 4), (Law::Normal, u64::MAX), (Law::Gumbel, 5)] {
             let (mut a, mut b) = (Random::new(seed), Random::new(seed));
             for count in [1, 1000] {
                 let (one_by_one, at_once) =

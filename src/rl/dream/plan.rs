@@ -84,10 +84,10 @@ fn follow(
     let mut total = dream.going.zeros_like();
     let mut counts = 1.0;
     for step in 0..plan.depth.max(1) {
-        if step > 0 {
-            action = propose(&dream, plan.proposals, controllers, random);
-        }
         let mut chance = Chance { temperature: plan.temperature, random, draws: a * paths };
+        if step > 0 {
+            action = propose(&dream, plan.proposals, controllers, &mut chance);
+        }
         total += dream.step(&action, &mut chance) * counts;
         counts *= DISCOUNT;
     }
@@ -101,7 +101,7 @@ fn follow(
     (worth * first.ne(STOP).to_kind(Kind::Float), (a * paths) as u64 * plan.depth.max(1) as u64)
 }
 
-fn propose(dream: &Dream<'_>, proposals: Proposals, controllers: &Controllers, random: &mut Random) -> Tensor {
+fn propose(dream: &Dream<'_>, proposals: Proposals, controllers: &Controllers, chance: &mut Chance<'_>) -> Tensor {
     let present = dream.present();
     match proposals {
         Proposals::Controller => {
@@ -109,9 +109,7 @@ fn propose(dream: &Dream<'_>, proposals: Proposals, controllers: &Controllers, r
             controllers.choose(&one(&dream.state()), &one(&dream.slots()), &one(&present)).squeeze_dim(0)
         }
         Proposals::Random => {
-            let size = present.size();
-            let draws: Vec<f32> = (0..size[0] * size[1]).map(|_| random.unit() as f32).collect();
-            let draws = Tensor::from_slice(&draws).reshape(&size).to_device(present.device());
+            let draws = chance.uniform(&[present.size()[1]], dream.len(), present.device());
             // Where nothing is possible all are -1, and the first, an empty slot, is to stop.
             draws.where_scalarother(&present, -1.0).argmax(1, false)
         }

@@ -63,9 +63,7 @@ impl Rollouts {
                 }
                 let (state, slot, there) = (world.state(), world.slots(), world.present());
                 let log = student.log_probabilities(&state, &slot, &there);
-                let size = log.size();
-                let noise: Vec<f32> = (0..size[0] * size[1]).map(|_| chance.random.gumbel() as f32).collect();
-                let noise = Tensor::from_slice(&noise).reshape(&size).to_device(log.device());
+                let noise = chance.gumbel(&[log.size()[1]], log.size()[0], log.device());
                 let action = (&log + noise).argmax(-1, false);
                 logprobs.push(log.gather(1, &action.unsqueeze(1), false).squeeze_dim(1));
                 values.push(student.value(&state));

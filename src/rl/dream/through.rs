@@ -40,9 +40,7 @@ pub fn earned(student: &Student, dream: &mut Dream<'_>, depth: usize, chance: &m
         steps += going;
         let slots = dream.slots();
         let log = student.log_probabilities(&dream.state(), &slots, &dream.present());
-        let size = log.size();
-        let noise: Vec<f32> = (0..size[0] * size[1]).map(|_| chance.random.gumbel() as f32).collect();
-        let noise = Tensor::from_slice(&noise).reshape(&size).to_device(log.device());
+        let noise = chance.gumbel(&[log.size()[1]], log.size()[0], log.device());
         let chosen = (log.detach() + noise).argmax(-1, false);
         let seats = Tensor::arange(SLOTS as i64 + 1, (Kind::Int64, log.device()));
         let hard = chosen.unsqueeze(1).eq_tensor(&seats).to_kind(Kind::Float);

@@ -24,6 +24,7 @@ use crate::rl::dream::replay::replayed;
 use crate::rl::dream::rollouts::Rollouts;
 use crate::rl::dream::student::Student;
 use crate::rl::dream::through::ascend;
+use crate::rl::dream::world::World;
 use crate::rl::metrics::Metrics;
 use crate::rl::random::Random;
 
@@ -147,7 +148,8 @@ impl Learner<'_> {
                 (Exact::begin(eye, mind, &grounds, each), self.config.dreamer.horizon)
             }
         };
-        let mut chance = Chance { temperature: config.temperature, random, draws: 1 };
+        let draws = world.going().size()[0];
+        let mut chance = Chance { temperature: config.temperature, random, draws };
         ppo::update(&mut self.student, &mut world, depth, &ppo::config(), &mut chance)
     }
 

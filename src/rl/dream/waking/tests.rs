@@ -27,6 +27,7 @@ use crate::rl::dream::data::{Player, Trajectory};
 use crate::rl::dream::dream::STOP;
 use crate::rl::dream::fit::rule_table;
 use crate::rl::dream::frame::{Deed, GLOBALS_AT, WHOLE};
+use crate::rl::dream::model::WorldModel;
 use crate::rl::dream::practice::Practice;
 use crate::rl::dream::quality::effective_rank;
 use crate::rl::dream::tests::numbers;
@@ -139,13 +140,11 @@ fn without_planning_no_model_is_fitted() {
     let model = Roofline::new(DeviceProfile::cpu());
     let practice = PracticeConfig { teacher: Teacher::Ppo, from_real: true, generations: 0, ..config(3).practice };
     let mut learner = learner(LearnConfig { practice, ..config(3) }, &["nasrnn_4"], &model);
-    let (before, begun_with) = (learner.model().parameters.all(), learner.state().controller.clone());
-    let before: Vec<f32> = before.iter().flat_map(|(_, t)| numbers(t)).collect();
+    let (before, begun_with) = (numbers_of(learner.model()), learner.state().controller.clone());
     while !learner.is_done() {
         learner.advance();
     }
-    let after: Vec<f32> = learner.model().parameters.all().iter().flat_map(|(_, t)| numbers(t)).collect();
-    assert!(before == after && learner.state().dream_steps == 0);
+    assert!(before == numbers_of(learner.model()) && learner.state().dream_steps == 0);
     assert_ne!(learner.state().controller, begun_with);
     let players: Vec<Player> = learner.data().trajectories.iter().map(|t| t.player).collect();
     assert_eq!(players, [[Player::Random; 6], [Player::Policy; 6]].concat());
@@ -310,8 +309,7 @@ fn what_was_worth_most_is_kept_for_searches() {
     let mut run = DreamRun::open(dir.path(), &run_config(config(2)), &mut learner).unwrap();
     let in_file = |path: &std::path::Path| {
         let dreamer = Dreamer::load(path, Device::Cpu).unwrap().0;
-        let model: Vec<f32> = dreamer.model.parameters.all().iter().flat_map(|(_, t)| numbers(t)).collect();
-        (dreamer.controller, model)
+        (dreamer.controller, numbers_of(&dreamer.model))
     };
     let narrow = |parameters: &[f64]| -> Vec<f64> { parameters.iter().map(|p| f64::from(*p as f32)).collect() };
 
@@ -344,8 +342,8 @@ fn what_was_worth_most_is_kept_for_searches() {
     let real = |kept: &Kept| (kept.round, kept.controller.clone(), kept.worth[0].slots);
     assert_eq!(real(&renewed), real(&kept));
     assert_ne!(renewed.worth[0].dreamt, kept.worth[0].dreamt, "by another M");
-    assert_eq!(in_file(&best_path(dir.path())), (narrow(&greedy), fingerprint_of_model(&learner)));
-    assert_eq!(in_file(&last_path(dir.path())), (narrow(&opposite), fingerprint_of_model(&learner)));
+    assert_eq!(in_file(&best_path(dir.path())), (narrow(&greedy), numbers_of(learner.model())));
+    assert_eq!(in_file(&last_path(dir.path())), (narrow(&opposite), numbers_of(learner.model())));
 
     // Of equals the last is kept.
     let (unit, again) = end_round(&greedy, &mut learner);
@@ -357,11 +355,11 @@ fn what_was_worth_most_is_kept_for_searches() {
     let better = learner.state.kept.clone().unwrap();
     let (unit, still) = end_round(&opposite, &mut learner);
     assert!(!unit.keeps && still == better);
-    assert!(in_file(&best_path(dir.path())) == before && before.1 != fingerprint_of_model(&learner));
+    assert!(in_file(&best_path(dir.path())) == before && before.1 != numbers_of(learner.model()));
 }
 
-fn fingerprint_of_model(learner: &Learner<'_>) -> Vec<f32> {
-    learner.model().parameters.all().iter().flat_map(|(_, t)| numbers(t)).collect()
+fn numbers_of(model: &WorldModel) -> Vec<f32> {
+    model.parameters.all().iter().flat_map(|(_, t)| numbers(t)).collect()
 }
 
 /// Effective rank and variance of what V sees of all states, and the rank of the rules.

@@ -40,8 +40,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Whether it is worth as much as another, at least.
-    fn equals(&self, other: &Kept) -> bool {
+    /// Whether it is worth as much as another, or more.
+    fn is_as_good_as(&self, other: &Kept) -> bool {
         let of = |kept: &Kept| mean(&kept.worth, &|w| w.slots);
         of(self) + EQUAL >= of(other)
     }
@@ -88,9 +88,9 @@ impl Learner<'_> {
         all
     }
 
-    /// Plays by the controller as it is, and keeps it if none before was worth more, by the mean of the graphs, choosing among the slots
-    /// as searches do. Otherwise it is the one that is kept that is played, beside M as it is now, and M is renewed there if
-    /// nothing is lost. Whether what is kept has changed.
+    /// Plays by the controller as it is and keeps it, if none before was worth more: by the mean of the graphs, choosing among the
+    /// slots as searches do. Otherwise plays the one that is kept beside M as it is now, and keeps that M with it if nothing is
+    /// lost. Returns whether anything of what is kept has changed.
     pub(super) fn judge(&mut self, metrics: &mut Metrics) -> bool {
         let worth = self.judged(&self.state.controller.clone());
         let scale = self.config.dreamer.reward_scale;
@@ -100,12 +100,12 @@ impl Learner<'_> {
             ("return/predicted_slots", mean(&worth, &|w| w.dreamt) / scale),
         ]);
         let latest = Kept { round: self.state.round, controller: self.state.controller.clone(), worth };
-        let Some(kept) = self.state.kept.clone().filter(|kept| !latest.equals(kept)) else {
+        let Some(kept) = self.state.kept.clone().filter(|kept| !latest.is_as_good_as(kept)) else {
             self.state.kept = Some(latest);
             return true;
         };
         let renewed = Kept { worth: self.judged(&kept.controller), ..kept.clone() };
-        let is_as_good = renewed.equals(&kept);
+        let is_as_good = renewed.is_as_good_as(&kept);
         if is_as_good {
             self.state.kept = Some(renewed);
         }
