@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Dyna (`train-world-model --learn-from-real`) beside PPO (`train-agent`) at about equal real steps.
+"""World models, PPO and searches with about as many real steps each.
 
-    python3 benches/real_steps.py run GRAPHOPT FOLDER ROWS.csv [--seeds N...] [--models NAME...]
+    python3 benches/real_steps.py run GRAPHOPT FOLDER ROWS.csv [--seeds N...] [--models NAME...] [--horizon N] [--methods NAME...]
+                                      [--flags="..."]
     python3 benches/real_steps.py table ROWS.csv
 
-Five rounds of 16 real episodes and eight updates of planning by rollouts of 33x3 in the dream; PPO has as many steps, in multiples of
-1,024. Both are judged by their likeliest episode. A row that is there already is not made again.
+A world model is trained by `train-world-model --cold-start` with --flags, and its controller judged by its likeliest episode behind
+the last round; PPO (`train-agent`) has as many steps as the first method, in multiples of 1,024, or 60,000, and is judged in the
+same way. Searches make as many graphs, and are judged by the best of them. A row that is there already is not made again.
 """
 
 import argparse
@@ -20,14 +22,20 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from rows import Rows, last_numbers
+from rows import Rows, last_numbers, mean_and_spread
 
 MODELS = ["nasrnn_4", "squeezenet1_1", "inception_pair", "attention_heads", "resnext_stage", "bert_2_layers"]
-FIELDS = ["model", "method", "seed", "real_steps", "start_us", "search_us", "likeliest_us", "best_met_us", "train_seconds"]
-DYNA, PPO = "dyna 33x3", "ppo"
-HORIZON = 24
+FIELDS = ["model", "method", "seed", "real_steps", "start_us", "search_us", "reached_us", "best_met_us", "seconds"]
+WORLD_MODELS = {
+    "dyna 33x3": "--controller ppo --rollout-shape 33x3 --learn-from-real",
+    "evolution": "--controller cma",
+    "imitation": "--controller imitation",
+}
+PPO = {"ppo": None, "ppo 60,000": 60_000}
+SEARCHES = ["greedy", "backtracking", "portfolio", "random"]
+SEEDLESS = {"greedy", "backtracking", "portfolio"}
 ROLLOUT = 1024
-FLAGS = "--cold-start --controller ppo --rollout-shape 33x3 --learn-from-real --rounds 5 --episodes 16 --epochs 6 --generations 8"
+FLAGS = "--rounds 5 --episodes 16 --epochs 6 --generations 8"
 
 
 def output(command):
@@ -36,39 +44,59 @@ def output(command):
     return json.loads(run.stdout)
 
 
-def dyna(options, model, seed):
-    out = Path(options.folder) / f"{model}-dyna-{seed}"
+def world_model(options, method, model, seed):
+    out = Path(options.folder) / f"{model}-{method.replace(' ', '-')}-{seed}"
     begin = time.time()
     command = [options.graphopt, "train-world-model", model, "--out", out, "--seed", seed, "--device", "cpu", "--json"]
-    result = output([*command, "--horizon", HORIZON, *FLAGS.split()])
+    flags = [*WORLD_MODELS[method].split(), *options.flags.split()]
+    result = output([*command, "--cold-start", "--horizon", options.horizon, *flags])
     (own,) = result["models"]
-    likeliest = own["start_us"] * math.exp(-last_numbers(out, "return")["true_candidates"])
+    reached = own["start_us"] * math.exp(-last_numbers(out, "return")["true_candidates"])
     return {"real_steps": result["real_steps"], "start_us": own["start_us"], "search_us": own["search_us"],
-            "likeliest_us": likeliest, "best_met_us": own["best_us"], "train_seconds": round(time.time() - begin, 1)}
+            "reached_us": reached, "best_met_us": own["best_us"], "seconds": round(time.time() - begin, 1)}
 
 
-def ppo(options, model, seed, steps):
-    out = Path(options.folder) / f"{model}-ppo-{seed}"
-    steps = max(1, round(steps / ROLLOUT)) * ROLLOUT
+def ppo(options, method, model, seed, steps):
+    out = Path(options.folder) / f"{model}-{method.replace(' ', '-')}-{seed}"
+    steps = PPO[method] or max(1, round(steps / ROLLOUT)) * ROLLOUT
     begin = time.time()
     train = [options.graphopt, "train-agent", model, "--out", out, "--seed", seed, "--device", "cpu", "--json"]
-    output([*train, "--horizon", HORIZON, "--total-timesteps", steps])
+    output([*train, "--horizon", options.horizon, "--total-timesteps", steps])
     seconds = time.time() - begin
     search = [options.graphopt, "evaluate", model, "--json", "--agent", out / "agent.safetensors"]
-    (found,) = output([*search, "--methods", "ppo-greedy", "--budget", HORIZON, "--seeds", 1])["runs"]
-    return {"real_steps": steps, "start_us": found["start_us"], "likeliest_us": found["best_us"], "train_seconds": round(seconds, 1)}
+    (found,) = output([*search, "--methods", "ppo-greedy", "--budget", options.horizon, "--seeds", 1])["runs"]
+    return {"real_steps": steps, "start_us": found["start_us"], "reached_us": found["best_us"], "seconds": round(seconds, 1)}
+
+
+def search(options, method, model, seed, steps):
+    """`evaluate` has no single seed: it runs all up to it."""
+    command = [options.graphopt, "evaluate", model, "--json", "--methods", method, "--budget", steps, "--seeds", seed + 1]
+    found = output(command)["runs"][-1]
+    assert found["seed"] in (None, seed), found
+    return {"real_steps": found["pops"], "start_us": found["start_us"], "reached_us": found["best_us"],
+            "seconds": round(found["seconds"], 1)}
+
+
+def one(options, method, model, seed, steps):
+    if method in WORLD_MODELS:
+        return world_model(options, method, model, seed)
+    return (ppo if method in PPO else search)(options, method, model, seed, steps)
 
 
 def run(options):
+    first = options.methods[0]
+    if first not in WORLD_MODELS:
+        sys.exit(f"the first method says how many real steps all have: one of {', '.join(WORLD_MODELS)}")
     rows = Rows(options.rows, FIELDS, ["model", "method", "seed"])
     for seed in options.seeds:
         for model in options.models:
-            if (model, DYNA, seed) not in rows:
-                rows.add({**dyna(options, model, seed), "model": model, "method": DYNA, "seed": seed})
-            with open(options.rows, encoding="utf-8") as file:
-                own = [r for r in csv.DictReader(file) if (r["model"], r["method"], r["seed"]) == (model, DYNA, str(seed))]
-            if (model, PPO, seed) not in rows:
-                rows.add({**ppo(options, model, seed, int(own[0]["real_steps"])), "model": model, "method": PPO, "seed": seed})
+            for method in options.methods:
+                if (model, method, seed) in rows or (method in SEEDLESS and seed != options.seeds[0]):
+                    continue
+                with open(options.rows, encoding="utf-8") as file:
+                    taken = {tuple(r[k] for k in rows.key): int(r["real_steps"]) for r in csv.DictReader(file)}
+                steps = taken.get((model, first, str(seed)))
+                rows.add({**one(options, method, model, seed, steps), "model": model, "method": method, "seed": seed})
             print(model, seed, file=sys.stderr)
 
 
@@ -77,22 +105,20 @@ def table(path):
         rows = list(csv.DictReader(file))
     best = defaultdict(lambda: math.inf)
     for row in rows:
-        reached = [float(row[key]) for key in ("search_us", "likeliest_us", "best_met_us") if row[key]]
+        reached = [float(row[key]) for key in ("search_us", "reached_us", "best_met_us") if row[key]]
         best[row["model"]] = min(best[row["model"]], *reached)
     cells = defaultdict(list)
     for row in rows:
         start = float(row["start_us"])
-        share = (start - float(row["likeliest_us"])) / (start - best[row["model"]])
-        cells[row["model"], row["method"]].append((share, float(row["real_steps"]), float(row["train_seconds"])))
-    print("| model | Dyna | real steps | seconds | PPO | real steps | seconds | seeds |")
-    print("| --- |" + " --- |" * 7)
-    for model in dict.fromkeys(row["model"] for row in rows):
-        line = []
-        for method in (DYNA, PPO):
-            shares, steps, seconds = zip(*cells[model, method])
-            spread = f" ± {statistics.stdev(shares):.3f}" if len(shares) > 1 else ""
-            line += [f"{statistics.fmean(shares):.3f}{spread}", f"{statistics.fmean(steps):,.0f}", f"{statistics.fmean(seconds):.0f}"]
-        print(f"| {model} | " + " | ".join([*line, str(len(cells[model, DYNA]))]) + " |")
+        share = (start - float(row["reached_us"])) / (start - best[row["model"]])
+        cells[row["model"], row["method"]].append((share, float(row["real_steps"]), float(row["seconds"])))
+    print("| model | method | share of the gain | least | real steps | seconds | seeds |")
+    print("| --- |" + " --- |" * 6)
+    for (model, method), runs in cells.items():
+        shares, steps, seconds = zip(*runs)
+        line = [model, method, mean_and_spread(shares), f"{min(shares):.3f}", f"{statistics.fmean(steps):,.0f}",
+                f"{statistics.fmean(seconds):.0f}", "-" if method in SEEDLESS else str(len(runs))]
+        print("| " + " | ".join(line) + " |")
 
 
 def main():
@@ -104,6 +130,9 @@ def main():
     runs.add_argument("rows")
     runs.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     runs.add_argument("--models", nargs="+", default=MODELS)
+    runs.add_argument("--horizon", type=int, default=24)
+    runs.add_argument("--methods", nargs="+", default=["dyna 33x3", "ppo"], choices=[*WORLD_MODELS, *PPO, *SEARCHES])
+    runs.add_argument("--flags", default=FLAGS)
     commands.add_parser("table").add_argument("rows")
     options = parser.parse_args()
     if options.command == "table":

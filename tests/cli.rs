@@ -132,7 +132,7 @@ fn a_model_with_an_unknown_operator_and_a_named_dimension_is_optimised_around_th
         weight("w", "[4, 3, 3, 3]"),
         weight("s", "[4, 1, 1]"),
     );
-    fs::write(dir.path().join("m.json"), text).unwrap();
+    fs::write(dir.path().join("m.json"), &text).unwrap();
     let ran = graphopt(dir.path(), &["optimise", "m.json", "-o", "m.onnx", "--device", "cpu", "--json"]).ok();
     assert!(ran.stderr.contains("Foo"), "{}", ran.stderr);
     let report = ran.json();
@@ -141,6 +141,19 @@ fn a_model_with_an_unknown_operator_and_a_named_dimension_is_optimised_around_th
     let compared = graphopt(dir.path(), &["compare", "m.json", "m.onnx", "--dim", "batch=3"]).ok().stdout;
     assert!(compared.contains("not compared: output \"y\""), "{compared}");
     graphopt(dir.path(), &["optimise", "m.json", "--dim", "bach=3"]).refused("batch");
+    // Nobody can run it: another operator, or another attribute, is another function.
+    for (changed, told) in [
+        (text.replace("\"Foo\"", "\"Bar\""), "is my.domain.Foo and my.domain.Bar"),
+        (
+            text.replace("\"my.domain\",", "\"my.domain\", \"attrs\": {\"alpha\": {\"int\": 2}},"),
+            "has another \"alpha\"",
+        ),
+    ] {
+        assert_ne!(changed, text);
+        fs::write(dir.path().join("changed.json"), changed).unwrap();
+        let ran = graphopt(dir.path(), &["compare", "m.json", "changed.json", "--dim", "batch=3"]);
+        assert!(ran.code == 1 && ran.stdout.contains(told), "{}{}", ran.stdout, ran.stderr);
+    }
 }
 
 #[test]
@@ -228,11 +241,7 @@ fn what_was_learned_is_kept_and_corrects_costs_elsewhere() {
         }
     }
     let onto_itself = run(&[&learn[..], &["--latency-out", model]].concat());
-    assert!(
-        onto_itself.code == 2 && onto_itself.stderr.contains("the model is in this file"),
-        "{}",
-        onto_itself.stderr
-    );
+    assert!(onto_itself.code == 2 && onto_itself.stderr.contains("reads this file"), "{}", onto_itself.stderr);
     let nothing_learned = run(&["optimise", model, "--dry-run", "--latency-out", "law.json"]);
     assert!(nothing_learned.code == 2 && nothing_learned.stderr.contains("--learn-latency"));
 
@@ -296,8 +305,46 @@ fn faults_of_the_input_are_one_message_with_exit_code_2() {
     graphopt(dir.path(), &["inspect", "lora_nlp"]).refused("lora_nlp");
     graphopt(dir.path(), &["models", "lora_mlp", "--set", "hidden=0"]).refused("hidden");
     graphopt(dir.path(), &["verify-substitutions", "undefined.json"]).refused("graphopt-substitutions");
+    graphopt(dir.path(), &["optimise", "lora_mlp", "--search", "greedy", "--agent", "a"]).refused("--search greedy");
+    let last = u64::MAX.to_string();
+    graphopt(dir.path(), &["evaluate", "lora_mlp", "--device", "cpu", "--seed", &last]).refused("--seed");
+    let train = ["train-agent", "lora_mlp", "--out", "run", "--preset", "debug", "--weights", "0", "0", "0"];
+    graphopt(dir.path(), &train).refused("--weights");
     let usage = graphopt(dir.path(), &["optimise", "m.onnx", "--alpha", "0.5"]);
     assert!(usage.code == 2 && usage.stderr.contains("at least 1"), "{}", usage.stderr);
+}
+
+#[test]
+fn nothing_that_is_there_is_lost_to_an_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = write_small_model(dir.path());
+    let before = fs::read(dir.path().join(model)).unwrap();
+    fs::create_dir(dir.path().join("mine")).unwrap();
+    fs::write(dir.path().join("mine/agent.safetensors"), "an agent").unwrap();
+    graphopt(dir.path(), &["inspect", model, "--dot", model]).refused("reads this file");
+    graphopt(dir.path(), &["inspect", model, "--html", "a", "--dot", "./a"]).refused("another of its outputs");
+    graphopt(dir.path(), &["optimise", model, "-o", model]).refused("never written over");
+    let generate = ["gen-substitutions", "--max-ops", "1", "-o"];
+    graphopt(dir.path(), &[&generate[..], &[model]].concat()).refused("no graphopt-substitutions");
+    graphopt(dir.path(), &[&generate[..], &["q.json", "--left-out", "q.json"]].concat()).refused("q.json");
+    fs::write(dir.path().join("q.unproved.json"), &before).unwrap();
+    graphopt(dir.path(), &[&generate[..], &["q.json"]].concat()).refused("q.unproved.json");
+    for command in ["train-agent", "train-world-model"] {
+        let train = |out: &str, more: &[&str]| {
+            graphopt(
+                dir.path(),
+                &[&[command, model, "--preset", "debug", "--device", "cpu", "--out", out], more].concat(),
+            )
+        };
+        train("mine", &[]).refused("mine/agent.safetensors");
+        train(model, &[]).refused(model);
+        let all = ["residual", "branching", "reparameterised", "recurrent", "transformer", "adapter"];
+        let held_out: Vec<&str> = all.iter().flat_map(|kind| ["--hold-out", kind]).collect();
+        train("none", &[&["--draw", "2"][..], &held_out].concat()).refused("--hold-out");
+    }
+    assert_eq!(fs::read(dir.path().join("mine/agent.safetensors")).unwrap(), b"an agent");
+    assert!(before == fs::read(dir.path().join(model)).unwrap() && !dir.path().join("none").exists());
+    assert!(before == fs::read(dir.path().join("q.unproved.json")).unwrap());
 }
 
 #[test]
@@ -441,6 +488,18 @@ fn a_world_model_is_learned_on_drawn_graphs() {
     // Another run begins with what was drawn, too: by its settings, and with its model.
     let like = ["train-world-model", "--config", "run/config.json", "--out", "like", "--device", "cpu", "--json"];
     assert_eq!(graphopt(dir.path(), &like).ok().json()["models"][2]["model"], names[2]);
+    let config = dir.path().join("like/config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    for (changed, told) in [
+        (text.replacen("\"version\": 1", "\"version\": 9", 1), "version is 9"),
+        (text.replacen("graphopt-run", "graphopt-walk", 1), "format"),
+        (text.replacen("\"learn\"", "\"train\"", 1), "no run of train-world-model"),
+    ] {
+        assert_ne!(changed, text);
+        fs::write(&config, changed).unwrap();
+        let new = ["train-world-model", "--config", "like/config.json", "--out", "new", "--device", "cpu"];
+        graphopt(dir.path(), &new).refused(told);
+    }
     let report = train("less", &["--model-from", "run", "--objective", "launches"]).ok().json();
     assert_eq!((&report["models"][1]["model"], &report["real_steps"]), (&names[1].into(), &0.into()));
 }

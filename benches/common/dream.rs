@@ -49,7 +49,7 @@ pub fn drawn<'a>(count: usize, unlike: &[&str], rules: &Arc<RuleSet>, model: &'a
     let forwards: Vec<Rule> = (0..rules.len() as u32).map(|i| rules.rule(i).clone()).collect();
     let backwards: Vec<Rule> = forwards.iter().filter_map(inverse).collect();
     let distribution = Distribution::new(&forwards, &backwards, model, &[], 200).expect("the shipped rules compile");
-    let draws = (0..).map(|seed| (seed, distribution.draw(seed).expect("the shipped rules compile")));
+    let draws = (0..).filter_map(|seed| Some((seed, distribution.draw(seed).expect("the shipped rules compile")?)));
     let wanted = draws.filter(|(_, drawn)| {
         let gains = drawn.known_us < 0.99 * graph_cost(model, &drawn.graph).time_us;
         gains && !unlike.iter().any(|name| drawn.name.starts_with(name))

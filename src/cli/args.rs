@@ -121,6 +121,12 @@ pub fn positive(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "expected a number above 0".to_owned())
 }
 
+/// A number from 0 to a million.
+pub fn weight(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| (0.0..=1e6).contains(n));
+    number.ok_or_else(|| "expected a number from 0 to 1000000".to_owned())
+}
+
 /// The flags for libraries of rules.
 #[derive(Args, Debug, Default)]
 pub struct LibraryArgs {

@@ -1,5 +1,6 @@
 //! `graphopt compare`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -8,7 +9,9 @@ use serde_json::{Value, json};
 
 use super::args::{DeviceArgs, DimArgs};
 use super::{Answer, args, terminal, units};
-use crate::graph::{Graph, ValueRef};
+use crate::formats::Imported;
+use crate::formats::model::{Foreign, ModelAttr, ModelNode, ValueInfo};
+use crate::graph::{Graph, NodeId, Op, ValueRef};
 use crate::runtime::{self, CompareOptions, Equivalence, Errors};
 
 /// Compares two models: same inputs and outputs, then the same results on random inputs.
@@ -49,12 +52,14 @@ pub struct Compare {
 impl Compare {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
-        let open = |path: &Path| -> anyhow::Result<Graph> {
-            let graph = args::open(path, &DimArgs::default())?.graph;
-            args::check_memory(path, &graph)?;
-            Ok(graph)
+        let open = |path: &Path| -> anyhow::Result<Imported> {
+            let imported = args::open(path, &DimArgs::default())?;
+            args::check_memory(path, &imported.graph)?;
+            Ok(imported)
         };
         let (first, second) = (open(&self.first)?, open(&self.second)?);
+        let of_opaque = opaque_differences(&first, &second);
+        let (first, second) = (first.graph, second.graph);
         let sizes = self.dims.sizes()?;
         for name in sizes.keys() {
             if !has_dim(&first, name) && !has_dim(&second, name) {
@@ -70,8 +75,10 @@ impl Compare {
             two_files: true,
             ..CompareOptions::default()
         };
-        let found = runtime::compare(&first, &second, &options)
+        let mut found = runtime::compare(&first, &second, &options)
             .with_context(|| format!("cannot compare {} and {}", self.first.display(), self.second.display()))?;
+        found.passed &= of_opaque.is_empty();
+        found.differences.extend(of_opaque);
         if self.json {
             terminal::print_json(&self.document(&found))?;
         } else {
@@ -92,6 +99,71 @@ impl Compare {
 fn has_dim(graph: &Graph, name: &str) -> bool {
     let types = graph.inputs().iter().filter_map(|&id| graph.facts(ValueRef::first(id)).ty.as_ref());
     types.flat_map(|ty| ty.shape.iter()).any(|dim| dim.as_symbol() == Some(name))
+}
+
+/// Where opaque nodes that stand for one another are not the same. Nobody runs them: that they compute the same is known only if
+/// they are the same operator with the same attributes. Their operands are compared as values.
+fn opaque_differences(first: &Imported, second: &Imported) -> Vec<String> {
+    let (firsts, seconds) = (opaque_nodes(first), opaque_nodes(second));
+    let pairs = firsts.iter().filter_map(|(result, a)| Some((result, *a, *seconds.get(result)?)));
+    let mut found = Vec::new();
+    for (result, a, b) in pairs {
+        let operator = |node: &ModelNode| [node.domain.clone(), node.op.clone(), node.overload.clone()];
+        if operator(a) != operator(b) {
+            found.push(format!("opaque node {result:?} is {} and {}", label(a), label(b)));
+            continue;
+        }
+        let names: BTreeSet<&String> = a.attrs.keys().chain(b.attrs.keys()).collect();
+        let differ = names.into_iter().filter(|name| !is_same(a.attrs.get(*name), b.attrs.get(*name)));
+        found.extend(differ.map(|name| format!("opaque node {result:?} ({}) has another {name:?}", label(a))));
+        let functions = |imported: &Imported| imported.model.extra.functions.iter().cloned().collect::<BTreeSet<_>>();
+        if !a.domain.is_empty() && functions(first) != functions(second) {
+            found.push(format!("opaque node {result:?} ({}) may be a function, and these differ", label(a)));
+        }
+    }
+    let seconds = &second.model.foreign_weights;
+    let is_another = |(name, weight): &(&String, &Foreign)| seconds.get(*name).is_some_and(|other| other != *weight);
+    let differ = first.model.foreign_weights.iter().filter(is_another);
+    found.extend(differ.map(|(name, _)| format!("weight {name:?}, of a type that is not read, is another")));
+    found
+}
+
+/// Opaque nodes as the file says them, by the first of their results.
+fn opaque_nodes(imported: &Imported) -> BTreeMap<&str, &ModelNode> {
+    let node = |id: NodeId| match &imported.graph.node(id).op {
+        Op::Opaque(opaque) => imported.model.nodes.get(opaque.origin),
+        _ => None,
+    };
+    let nodes = imported.graph.node_ids().filter_map(node);
+    nodes.filter_map(|node| Some((node.outputs.iter().find(|name| !name.is_empty())?.as_str(), node))).collect()
+}
+
+fn label(node: &ModelNode) -> String {
+    if node.domain.is_empty() { node.op.clone() } else { format!("{}.{}", node.domain, node.op) }
+}
+
+/// Equal to the bit.
+fn is_same(a: Option<&ModelAttr>, b: Option<&ModelAttr>) -> bool {
+    let bits = |floats: &[f32]| floats.iter().map(|f| f.to_bits()).collect::<Vec<u32>>();
+    match (a, b) {
+        (Some(ModelAttr::Float(a)), Some(ModelAttr::Float(b))) => a.to_bits() == b.to_bits(),
+        (Some(ModelAttr::Floats(a)), Some(ModelAttr::Floats(b))) => bits(a) == bits(b),
+        (Some(ModelAttr::Graph(a)), Some(ModelAttr::Graph(b))) => {
+            let node = |n: &ModelNode| (n.domain.clone(), n.op.clone(), n.inputs.clone(), n.outputs.clone());
+            let names = |values: &[ValueInfo]| values.iter().map(|v| v.name.clone()).collect::<Vec<_>>();
+            names(&a.inputs) == names(&b.inputs)
+                && names(&a.outputs) == names(&b.outputs)
+                && a.weights.len() == b.weights.len()
+                && a.weights.iter().all(|(name, w)| b.weights.get(name).is_some_and(|other| other.tensor == w.tensor))
+                && a.foreign_weights == b.foreign_weights
+                && a.nodes.len() == b.nodes.len()
+                && a.nodes.iter().zip(&b.nodes).all(|(a, b)| {
+                    let names: BTreeSet<&String> = a.attrs.keys().chain(b.attrs.keys()).collect();
+                    node(a) == node(b) && names.into_iter().all(|name| is_same(a.attrs.get(name), b.attrs.get(name)))
+                })
+        }
+        (a, b) => a == b,
+    }
 }
 
 /// The comparison as fields of a JSON document.

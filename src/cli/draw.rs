@@ -10,7 +10,7 @@ use crate::cost::CostModel;
 use crate::rewrite::{Rule, RuleSet};
 use crate::rl::env::Task;
 use crate::rl::run::DrawConfig;
-use crate::rl::task::{Distribution, Drawn, Family};
+use crate::rl::task::{Distribution, Drawn, Family, MODELS};
 use crate::rl::trainer::Subject;
 use crate::substitution::inverse;
 
@@ -25,8 +25,8 @@ pub struct DrawArgs {
     #[arg(long, value_name = "KIND", requires = "draw")]
     hold_out: Vec<FamilyArg>,
     /// Nodes of a drawn graph at most.
-    #[arg(long, value_name = "N", default_value_t = 400, requires = "draw")]
-    most_nodes: usize,
+    #[arg(long, value_name = "N", default_value_t = 400, requires = "draw", value_parser = clap::value_parser!(u32).range(LEAST_NODES..))]
+    most_nodes: u32,
 }
 
 impl DrawArgs {
@@ -35,7 +35,7 @@ impl DrawArgs {
         DrawConfig {
             count: self.draw as usize,
             held_out: self.hold_out.iter().map(|f| f.family()).collect(),
-            most_nodes: if self.draw > 0 { self.most_nodes } else { 0 },
+            most_nodes: if self.draw > 0 { self.most_nodes as usize } else { 0 },
         }
     }
 }
@@ -70,10 +70,14 @@ impl FamilyArg {
     }
 }
 
+/// No graph that is drawn has fewer nodes.
+const LEAST_NODES: i64 = 12;
 /// A drawn graph gains so much at least, as a share: there is something to learn.
 const LEAST_GAIN: f64 = 0.01;
 /// Draws for each graph that is kept, at most.
 const MOST_DRAWS: u64 = 100;
+/// Draws that end it when none of them gives a graph that is small enough.
+const FIRST_DRAWS: u64 = 64;
 /// Draws that are made side by side.
 const TOGETHER: u64 = 32;
 
@@ -102,6 +106,9 @@ fn draws(
     if config.count == 0 {
         return Ok(kept);
     }
+    if MODELS.iter().all(|(_, family)| config.held_out.contains(family)) {
+        bail!("--hold-out leaves no model to draw from");
+    }
     let forwards: Vec<Rule> = (0..rules.len() as u32).map(|i| rules.rule(i).clone()).collect();
     let backwards: Vec<Rule> = forwards.iter().filter_map(inverse).collect();
     let fault = |(rule, why)| anyhow::anyhow!("rule {rule:?}: {why}");
@@ -111,15 +118,23 @@ fn draws(
         let start_us = crate::cost::graph_cost(model, &drawn.graph).time_us;
         drawn.known_us < start_us * (1.0 - LEAST_GAIN)
     };
-    let mut next = 0;
+    let (mut next, mut small_enough) = (0, 0);
     while kept.len() < config.count {
-        if next >= MOST_DRAWS * config.count as u64 {
-            bail!("of {next} graphs drawn only {} gain 1 % or more", kept.len());
+        if next >= MOST_DRAWS * config.count as u64 || (next >= FIRST_DRAWS && small_enough == 0) {
+            bail!(
+                "--draw: in {next} draws only {} graphs of at most {} nodes gain 1 % or more",
+                kept.len(),
+                config.most_nodes
+            );
         }
-        let drawn: Result<Vec<Drawn>, _> =
+        let drawn: Result<Vec<Option<Drawn>>, _> =
             (next..next + TOGETHER).into_par_iter().map(|seed| distribution.draw(seed)).collect();
         for (seed, drawn) in (next..).zip(drawn.map_err(fault)?) {
-            if kept.len() < config.count && gains(&drawn) {
+            small_enough += usize::from(drawn.is_some());
+            if let Some(drawn) = drawn
+                && kept.len() < config.count
+                && gains(&drawn)
+            {
                 kept.push((seed, drawn));
                 found();
             }

@@ -157,7 +157,10 @@ impl Evaluate {
         let backtracking = Backtracking { alpha: self.alpha, ..Backtracking::default() };
         let mut methods =
             vec![fixed(Box::new(Greedy)), fixed(Box::new(backtracking)), fixed(Box::new(Portfolio { backtracking }))];
-        let seeds = self.seed..self.seed + self.seeds;
+        let Some(end) = self.seed.checked_add(self.seeds) else {
+            bail!("--seed {}: there are no {} seeds from there", self.seed, self.seeds);
+        };
+        let seeds = self.seed..end;
         let (mut agent, mut dreamer) = (None, None);
         match &self.agent {
             Some(path) if agents::is_dreamer(path) => dreamer = Some(agents::dreamer(Some(path), library, device)?),

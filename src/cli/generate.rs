@@ -11,13 +11,13 @@ use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::{Answer, interrupt, terminal};
+use super::{Answer, interrupt, outputs, terminal};
 use crate::substitution::generator::arithmetic::Arithmetic;
 use crate::substitution::generator::{
     BYTES_PER_SOURCE, Count, Counter, Counts, Field, Generated, Matches, Preset, Settings, Space, Stage, State, Watch,
     Wrapping, count_sources, find, write,
 };
-use crate::substitution::{Library, ProverLimits};
+use crate::substitution::{self, Library, ProverLimits};
 
 /// Finds substitutions by machine: enumerates graphs, pairs equal ones, prunes, tests, proves.
 ///
@@ -124,6 +124,29 @@ impl GenSubstitutions {
         name.into()
     }
 
+    /// Where rules without a proof go.
+    fn unproved_file(&self) -> PathBuf {
+        self.output.with_extension("unproved.json")
+    }
+
+    /// That the outputs can be written, and that nothing else is lost by it.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        let (unproved, state) = (self.unproved_file(), self.state_file());
+        let libraries = [self.output.as_path(), &unproved];
+        let mut others: Vec<&Path> = self.merge.iter().map(PathBuf::as_path).collect();
+        for file in libraries.into_iter().chain([state.as_path()]).chain(self.left_out.as_deref()) {
+            outputs::check(file, &others)?;
+            others.push(file);
+        }
+        if self.shard.is_some() {
+            return replaces_state(&self.output);
+        }
+        if self.state_file().exists() && !self.resume {
+            replaces_state(&state)?;
+        }
+        libraries.into_iter().try_for_each(|file| outputs::check_replaces(file, substitution::FORMAT))
+    }
+
     /// The state to begin with.
     fn known(&self, settings: &mut Settings, watch: &Watch) -> anyhow::Result<State> {
         let mut states = Vec::new();
@@ -148,6 +171,7 @@ impl GenSubstitutions {
     }
 
     fn generate(&self) -> anyhow::Result<Answer> {
+        self.check_outputs()?;
         let mut settings = self.settings()?;
         let watch = Watch::default();
         interrupt::install_saying("stopping: --resume will go on from here (Ctrl-C again ends at once)");
@@ -220,7 +244,7 @@ impl GenSubstitutions {
         };
         let seconds = Seconds { enumerate: enumerated.as_secs_f64(), all: started.elapsed().as_secs_f64() };
         write_file(&self.output, generated.library.to_text().as_bytes())?;
-        let unproved = self.output.with_extension("unproved.json");
+        let unproved = self.unproved_file();
         if generated.unproved.substitutions.is_empty() {
             // What an earlier run left there would pass for what this run found.
             let _ = std::fs::remove_file(&unproved);
@@ -278,6 +302,14 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 fn read_state(file: &Path) -> anyhow::Result<State> {
     let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
     State::from_bytes(&bytes).with_context(|| file.display().to_string())
+}
+
+/// That nothing but the state of a run is lost when one is written.
+fn replaces_state(file: &Path) -> anyhow::Result<()> {
+    if file.exists() && read_state(file).is_err() {
+        bail!("{}: this file is there and is no state of a run: it is not written over", file.display());
+    }
+    Ok(())
 }
 
 fn write_file(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::args::{DimArgs, RuleArgs};
-use super::{Answer, args, page, terminal, units};
+use super::{Answer, args, outputs, page, terminal, units};
 use crate::cost::{self, Cost, CostModel, DeviceProfile, Roofline};
 use crate::formats::{self, Imported};
 use crate::graph::{Graph, NodeId, Op, ValueRef};
@@ -98,6 +98,12 @@ pub struct NodeRow {
 impl Inspect {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
+        let files: Vec<&Path> = [&self.dot, &self.html].into_iter().flatten().map(PathBuf::as_path).collect();
+        let files: Vec<&Path> = files.into_iter().filter(|path| *path != Path::new("-")).collect();
+        for (i, file) in files.iter().enumerate() {
+            let others: Vec<&Path> = files[..i].iter().copied().chain([self.model.as_path()]).collect();
+            outputs::check(file, &others)?;
+        }
         let rules = Arc::new(self.rules.compile()?);
         let imported = args::open(&self.model, &self.dims)?;
         let model = Roofline::new(DeviceProfile::cpu());

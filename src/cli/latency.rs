@@ -2,17 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 
-use super::{args, terminal};
+use super::{args, outputs, terminal};
 use crate::cost::CostModel;
-use crate::formats;
 use crate::graph::Graph;
 use crate::rewrite::clean_up;
 use crate::rl::latency::active::Learned;
 use crate::rl::latency::ensemble::{Corrected, Ensemble};
-use crate::rl::latency::law::{Knows, Law, Source};
+use crate::rl::latency::law::{self, Knows, Law, Source};
 use crate::rl::trainer::Subject;
 use crate::runtime;
 
@@ -102,17 +101,8 @@ impl Lesson {
 
 /// That what is learned can be written to a file in the end, which is none of these.
 pub fn check_output(path: &Path, others: &[&Path]) -> anyhow::Result<()> {
-    if path.is_dir() {
-        bail!("{}: this is a folder", path.display());
-    }
-    let same = |other: &&&Path| match (path.canonicalize(), other.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => path == **other,
-    };
-    if others.iter().find(same).is_some() {
-        bail!("{}: the model is in this file, or goes there", path.display());
-    }
-    formats::check_writable(path).with_context(|| path.display().to_string())
+    outputs::check(path, others)?;
+    outputs::check_replaces(path, law::FORMAT)
 }
 
 /// Writes what was learned.

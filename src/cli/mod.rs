@@ -17,6 +17,7 @@ mod interrupt;
 mod latency;
 mod models;
 mod optimise;
+mod outputs;
 mod page;
 mod picture;
 mod profile;

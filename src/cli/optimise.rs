@@ -141,6 +141,16 @@ enum Method {
     GumbelDream,
 }
 
+impl Method {
+    fn has_agent(self) -> bool {
+        !matches!(self, Method::Portfolio | Method::Greedy | Method::Backtracking)
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
 /// A source of costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum CostSource {
@@ -158,6 +168,9 @@ fn at_least_one(text: &str) -> Result<f64, String> {
 impl Optimise {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
+        if self.agent.is_some() && !self.search.has_agent() {
+            bail!("--agent goes with a search that has an agent; this is --search {}", self.search.name());
+        }
         let output = self.output_path()?;
         if let Some(path) = &self.latency_out {
             let others: Vec<&Path> = output.as_deref().into_iter().chain([self.model.as_path()]).collect();
@@ -199,12 +212,9 @@ impl Optimise {
             Method::Gumbel => self.with_dreamer(Way::Gumbel, &rules, device)?,
             Method::GumbelDream => self.with_dreamer(Way::GumbelDream, &rules, device)?,
         };
-        let search = match self.search {
-            Method::Portfolio | Method::Greedy | Method::Backtracking => search,
-            // Measuring and checking have all threads again afterwards.
-            _ if self.device.threads.is_none() => Box::new(OnOneThread(search)),
-            _ => search,
-        };
+        // Measuring and checking have all threads again afterwards.
+        let on_one_thread = self.search.has_agent() && self.device.threads.is_none();
+        let search = if on_one_thread { Box::new(OnOneThread(search)) } else { search };
         let learner =
             self.learn_latency.map(|count| LearnedLatency::new(search.as_ref(), count as usize, device, self.seed));
         let settings = Settings {

@@ -43,6 +43,10 @@ pub(super) const ENCODER: &str = "encoder";
 
 /// Widths and rounds beyond these are refused: they come from files.
 const MOST: (usize, usize) = (1024, 16);
+/// Actions of an episode at most.
+const MOST_HORIZON: usize = 10_000;
+/// What rewards may be multiplied by.
+const REWARD_SCALES: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 
 impl AgentConfig {
     /// That an agent can be made of it.
@@ -57,11 +61,12 @@ impl AgentConfig {
         if rounds == 0 || rounds > MOST.1 {
             return Err(format!("rounds is {rounds}, and must be from 1 to {}", MOST.1));
         }
-        if self.horizon == 0 {
-            return Err("horizon is 0".to_owned());
+        if !(1..=MOST_HORIZON).contains(&self.horizon) {
+            return Err(format!("horizon is {}, and must be from 1 to {MOST_HORIZON}", self.horizon));
         }
-        if !(self.reward_scale.is_finite() && self.reward_scale > 0.0) {
-            return Err(format!("reward_scale is {}, and must be above 0", self.reward_scale));
+        if !REWARD_SCALES.contains(&self.reward_scale) {
+            let (least, most) = (REWARD_SCALES.start(), REWARD_SCALES.end());
+            return Err(format!("reward_scale is {}, and must be from {least} to {most}", self.reward_scale));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::curves;
 use super::metrics::{self, Metrics, Recorder};
 use super::task::Family;
 use super::trainer::{TrainConfig, TrainState, Trainer};
-use crate::formats::write_atomically;
+use crate::formats::{check_writable, write_atomically};
 
 /// Everything that a training was started with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +84,12 @@ pub enum RunError {
         /// What is wrong.
         problem: String,
     },
+    /// What a run writes is in the folder already, and no run.
+    #[error("{}: this is there, but no config.json of the run that it is of; choose another folder", path.display())]
+    Stray {
+        /// File or folder.
+        path: PathBuf,
+    },
     /// The folder holds another training.
     #[error(
         "{}: a training with other settings is in this folder ({field}); choose another folder, or give the same \
@@ -108,6 +114,19 @@ pub enum RunError {
     },
 }
 
+/// What a run is of: the command, and the field of `config.json` that no other command's runs have.
+pub(super) trait RunSettings: Serialize + DeserializeOwned {
+    /// The command.
+    const COMMAND: &str;
+    /// The field of its settings.
+    const FIELD: &str;
+}
+
+impl RunSettings for RunConfig {
+    const COMMAND: &str = "train-agent";
+    const FIELD: &str = "train";
+}
+
 /// A training's folder.
 #[derive(Debug)]
 pub struct Run {
@@ -126,8 +145,7 @@ impl Run {
             let path = path.to_owned();
             move |source| RunError::Io { path, source }
         };
-        let checkpoints = folder.join("checkpoint");
-        fs::create_dir_all(&checkpoints).map_err(io(&checkpoints))?;
+        make_folder(folder, &["checkpoint"])?;
         keep_config(folder, config)?;
         let checkpoint = checkpoint_path(folder);
         let goes_on = checkpoint.exists();
@@ -185,9 +203,39 @@ pub(super) fn checkpoint_path(folder: &Path) -> PathBuf {
     folder.join("checkpoint").join("training.safetensors")
 }
 
+/// What runs write, beside their settings.
+const WRITTEN: [&str; 5] = ["agent.safetensors", "metrics.jsonl", "curves.svg", "checkpoint", "data"];
+
+/// That a run can begin or go on in a folder, as far as can be told before it does: to be asked before long work.
+///
+/// # Errors
+/// It is no folder, cannot be made or written, or holds what a run writes without its settings.
+pub fn check_folder(folder: &Path) -> Result<(), RunError> {
+    let io = |source| RunError::Io { path: folder.to_owned(), source };
+    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new(""));
+    check_writable(&there.join("config.json")).map_err(io)?;
+    if folder.join("config.json").exists() {
+        return Ok(());
+    }
+    let is_empty = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    match WRITTEN.iter().map(|name| folder.join(name)).find(|path| path.exists() && !is_empty(path)) {
+        Some(path) => Err(RunError::Stray { path }),
+        None => Ok(()),
+    }
+}
+
+/// Makes a run's folder and these in it, unless they are there.
+pub(super) fn make_folder(folder: &Path, parts: &[&str]) -> Result<(), RunError> {
+    check_folder(folder)?;
+    for path in parts.iter().map(|part| folder.join(part)) {
+        fs::create_dir_all(&path).map_err(|source| RunError::Io { path, source })?;
+    }
+    Ok(())
+}
+
 /// Writes the settings of a run that begins, or compares them with those of the run that is there. The version of the program
 /// may differ.
-pub(super) fn keep_config<C: Serialize + DeserializeOwned>(folder: &Path, config: &C) -> Result<(), RunError> {
+pub(super) fn keep_config<C: RunSettings>(folder: &Path, config: &C) -> Result<(), RunError> {
     let path = folder.join("config.json");
     let io = |source| RunError::Io { path: path.clone(), source };
     if !path.exists() {
@@ -207,14 +255,28 @@ pub(super) fn keep_config<C: Serialize + DeserializeOwned>(folder: &Path, config
 }
 
 /// The settings of the run in a folder.
-pub(super) fn read_config<C: DeserializeOwned>(folder: &Path) -> Result<C, RunError> {
+pub(super) fn read_config<C: RunSettings>(folder: &Path) -> Result<C, RunError> {
     read_config_file(&folder.join("config.json"))
 }
 
 /// The settings of a run from their file.
-pub(super) fn read_config_file<C: DeserializeOwned>(path: &Path) -> Result<C, RunError> {
+pub(super) fn read_config_file<C: RunSettings>(path: &Path) -> Result<C, RunError> {
     let text = fs::read_to_string(path).map_err(|source| RunError::Io { path: path.to_owned(), source })?;
-    serde_json::from_str(&text).map_err(|e| RunError::Config { path: path.to_owned(), problem: e.to_string() })
+    let fault = |problem: String| RunError::Config { path: path.to_owned(), problem };
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| fault(e.to_string()))?;
+    match (value.get("format").and_then(|f| f.as_str()), value.get("version").and_then(serde_json::Value::as_u64)) {
+        (Some(FORMAT), Some(1)) => {}
+        (Some(FORMAT), _) => {
+            let version = value.get("version").unwrap_or(&serde_json::Value::Null);
+            return Err(fault(format!("version is {version}, and this program reads version 1")));
+        }
+        _ => return Err(fault(format!("format is not {FORMAT:?}: these are no settings of a run"))),
+    }
+    if value.get(C::FIELD).is_none() {
+        return Err(fault(format!("{} is missing: this is no run of {}", C::FIELD, C::COMMAND)));
+    }
+    // Once more from the text, so that faults have a line.
+    serde_json::from_str(&text).map_err(|e| fault(e.to_string()))
 }
 
 /// The first setting in which two runs differ, as text.

@@ -92,6 +92,8 @@ const WINDOW: (usize, usize) = (12, 80);
 const WALK: (usize, usize) = (10, 40);
 /// Walks that are tried before a window is taken instead.
 const TRIES: usize = 4;
+/// Models, at random sizes, that a draw tries to make its graph of.
+const MODELS_TRIED: usize = 64;
 /// Greedy has found back when it is within this of what is known.
 const FOUND: f64 = 1.0 + 1e-6;
 
@@ -105,11 +107,15 @@ pub struct Distribution<'a> {
 }
 
 impl<'a> Distribution<'a> {
-    /// Draws from the models of all families but those held out; graphs of more than `most_nodes` nodes are drawn again.
+    /// Draws from the models of all families but those held out, of which there is one at least; graphs of more than
+    /// `most_nodes` nodes are drawn again.
     /// `rules` are what agents apply; walks apply them, and `backwards`, where they do not gain.
     ///
     /// # Errors
     /// A rule does not compile.
+    ///
+    /// # Panics
+    /// All families are held out.
     pub fn new(
         rules: &[Rule],
         backwards: &[Rule],
@@ -118,7 +124,8 @@ impl<'a> Distribution<'a> {
         most_nodes: usize,
     ) -> Result<Distribution<'a>, (String, RuleError)> {
         let compiled = Arc::new(RuleSet::compile(rules.iter().cloned())?);
-        let models = MODELS.iter().copied().filter(|(_, family)| !held_out.contains(family)).collect();
+        let models: Vec<_> = MODELS.iter().copied().filter(|(_, family)| !held_out.contains(family)).collect();
+        assert!(!models.is_empty(), "all families are held out");
         let uphill = rules.iter().chain(backwards).cloned().collect();
         Ok(Distribution { rules: compiled, uphill, model, models, most_nodes })
     }
@@ -128,23 +135,23 @@ impl<'a> Distribution<'a> {
         &self.rules
     }
 
-    /// A graph. The same seed draws the same one.
+    /// A graph, if one was met that is small enough. The same seed draws the same one.
     ///
     /// # Errors
     /// A rule does not compile.
-    pub fn draw(&self, seed: u64) -> Result<Drawn, (String, RuleError)> {
+    pub fn draw(&self, seed: u64) -> Result<Option<Drawn>, (String, RuleError)> {
         let mut random = Random::new(seed);
         let kind = match random.below(10) {
             0..5 => Kind::Window,
             5..8 => Kind::Walk,
             _ => Kind::Whole,
         };
-        loop {
+        for _ in 0..MODELS_TRIED {
             let (name, family) = self.models[random.below(self.models.len())];
             let whole = at_random_size(name, &mut random);
             if kind == Kind::Whole {
                 if whole.len() <= self.most_nodes {
-                    return Ok(self.finish(name.to_owned(), family, kind, whole));
+                    return Ok(Some(self.finish(name.to_owned(), family, kind, whole)));
                 }
                 continue;
             }
@@ -152,10 +159,11 @@ impl<'a> Distribution<'a> {
             if kind == Kind::Walk
                 && let Some((graph, known_us)) = self.walk(&piece, &mut random)?
             {
-                return Ok(Drawn { name: format!("{name}, rewritten"), family, kind, graph, known_us });
+                return Ok(Some(Drawn { name: format!("{name}, rewritten"), family, kind, graph, known_us }));
             }
-            return Ok(self.finish(format!("{name}, a piece"), family, Kind::Window, piece));
+            return Ok(Some(self.finish(format!("{name}, a piece"), family, Kind::Window, piece)));
         }
+        Ok(None)
     }
 
     fn finish(&self, name: String, family: Family, kind: Kind, graph: Graph) -> Drawn {
@@ -262,7 +270,7 @@ mod tests {
         let drawing = Distribution::new(&forwards, &backwards, &costs, &held_out, 400).unwrap();
         let mut kinds = [0; 3];
         for seed in 0..30 {
-            let drawn = drawing.draw(seed).unwrap();
+            let drawn = drawing.draw(seed).unwrap().unwrap();
             drawn.graph.validate().unwrap();
             assert!(!held_out.contains(&drawn.family) && drawn.graph.len() <= 400, "{}", drawn.name);
             kinds[drawn.kind as usize] += 1;
@@ -272,9 +280,11 @@ mod tests {
                 Kind::Window | Kind::Whole => assert_eq!(greedy_us, drawn.known_us),
             }
             if seed < 5 {
-                assert_eq!(drawing.draw(seed).unwrap().graph.state_hash(), drawn.graph.state_hash());
+                assert_eq!(drawing.draw(seed).unwrap().unwrap().graph.state_hash(), drawn.graph.state_hash());
             }
         }
         assert!(kinds.iter().all(|count| *count > 0), "{kinds:?}");
+        let small = Distribution::new(&forwards, &backwards, &costs, &held_out, 5).unwrap();
+        assert!(small.draw(0).unwrap().is_none(), "no piece has so few nodes");
     }
 }

@@ -19,7 +19,7 @@ use crate::cost::{CostModel, DeviceProfile, Roofline};
 use crate::rl::agent::Agent;
 use crate::rl::env::Objective;
 use crate::rl::latency::Latency;
-use crate::rl::run::{FORMAT, Run, RunConfig};
+use crate::rl::run::{FORMAT, Run, RunConfig, check_folder};
 use crate::rl::trainer::{Record, Subject, Trainer};
 use crate::runtime;
 
@@ -64,6 +64,8 @@ pub struct TrainAgent {
 impl TrainAgent {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
+        self.settings.check()?;
+        check_folder(&self.out)?;
         let device = self.device.resolve_for_small_tensors()?;
         let init = self.init.as_deref().map(|path| Agent::load(path, device)).transpose()?;
         let config = self.settings.config(init.as_ref().map(|(agent, _)| agent.config.encoder));

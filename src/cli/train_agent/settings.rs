@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::args::{Preset, ReachArg};
+use crate::cli::args::{self, Preset, ReachArg};
 use crate::rl::agent::AgentConfig;
 use crate::rl::env::Objective;
 use crate::rl::net::encoder::{EncoderConfig, Gather, Global};
@@ -44,8 +44,8 @@ pub struct SettingsArgs {
     encoder: EncoderArg,
     /// Updates of a graph auto-encoder on random rewrites before training (default: none, or 500 for an encoder that is
     /// frozen after them).
-    #[arg(long, value_name = "N")]
-    pretrain_updates: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pretrain_updates: Option<u32>,
     /// What is rewarded.
     #[arg(long, value_enum, default_value_t = ObjectiveArg::LogBest)]
     objective: ObjectiveArg,
@@ -53,13 +53,13 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     measure_every: u32,
     /// Weights of time, peak of memory and launches, for `--objective weighted`.
-    #[arg(long, value_name = "W", num_args = 3, default_values_t = [1.0, 0.0, 0.0], allow_negative_numbers = true)]
+    #[arg(long, value_name = "W", num_args = 3, default_values_t = [1.0, 0.0, 0.0], value_parser = args::weight, allow_negative_numbers = true)]
     weights: Vec<f64>,
     /// Weight of the shaping potential log(initial / current cost); it changes no optimal policy.
-    #[arg(long, value_name = "W", default_value_t = 0.0)]
+    #[arg(long, value_name = "W", default_value_t = 0.0, value_parser = args::weight)]
     shaping: f64,
     /// What each rewrite costs: part of the objective.
-    #[arg(long, value_name = "C", default_value_t = 0.0)]
+    #[arg(long, value_name = "C", default_value_t = 0.0, value_parser = args::weight)]
     step_cost: f64,
     /// Seed of everything random.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -112,6 +112,17 @@ enum ObjectiveArg {
 const PRETRAIN_UPDATES: usize = 500;
 
 impl SettingsArgs {
+    /// That the flags go together.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if self.weights.iter().all(|weight| *weight == 0.0) {
+            anyhow::bail!("--weights: all are 0, which leaves nothing to learn");
+        }
+        Ok(())
+    }
+
     /// The settings; `network` is that of the agent that training begins with.
     pub fn config(&self, network: Option<EncoderConfig>) -> TrainConfig {
         let (mut ppo, mut encoder, horizon) = match self.preset {
@@ -167,7 +178,8 @@ impl SettingsArgs {
             step_cost: self.step_cost,
         };
         let freeze_encoder = self.encoder == EncoderArg::FrozenAfterPretraining;
-        let pretrain_updates = self.pretrain_updates.unwrap_or(if freeze_encoder { PRETRAIN_UPDATES } else { 0 });
+        let otherwise = if freeze_encoder { PRETRAIN_UPDATES } else { 0 };
+        let pretrain_updates = self.pretrain_updates.map_or(otherwise, |n| n as usize);
         TrainConfig { seed: self.seed, agent, ppo, reward, pretrain_updates, freeze_encoder }
     }
 }

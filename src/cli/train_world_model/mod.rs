@@ -24,7 +24,7 @@ use crate::rl::dream::waking::settings::LearnConfig;
 use crate::rl::dream::waking::transfer::Source;
 use crate::rl::env::{Quantity, Task};
 use crate::rl::greedy::greedy;
-use crate::rl::run::{DrawConfig, FORMAT};
+use crate::rl::run::{DrawConfig, FORMAT, check_folder};
 use crate::rl::trainer::Subject;
 use crate::runtime;
 use crate::search::{Budget, Portfolio, Problem, Search};
@@ -87,6 +87,7 @@ impl TrainWorldModel {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
         self.settings.check()?;
+        check_folder(&self.out)?;
         let device = self.device.resolve_for_small_tensors()?;
         let like = self.config.as_deref().map(DreamRunConfig::read).transpose()?;
         let encoder_from = match &like {
@@ -114,8 +115,14 @@ impl TrainWorldModel {
         }
         .map_err(anyhow::Error::msg)?;
         let rules = Arc::new(self.rules.compile()?);
+        if like.as_ref().is_some_and(|like| like.library != rules.digest()) {
+            terminal::warning("the settings of --config are of a run with other rules");
+        }
         let estimate = Roofline::new(DeviceProfile::cpu());
         let lesson = self.latency.load(&estimate)?;
+        if like.as_ref().is_some_and(|like| like.latency.as_ref() != lesson.as_ref().map(|lesson| &lesson.digest)) {
+            terminal::warning("the settings of --config are of a run with other learned latency (--latency)");
+        }
         let corrected = lesson.as_ref().map(|lesson| lesson.correct(&estimate));
         let model: &dyn CostModel = corrected.as_ref().map_or(&estimate, |corrected| corrected);
         let others = like.as_ref().or_else(|| source.as_ref().map(|source| &source.config));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::args::Preset;
+use crate::cli::args::{self, Preset};
 use crate::rl::agent::Agent;
 use crate::rl::dream::config::{
     Beginners, EnsembleConfig, FitConfig, ModelConfig, Planning, PracticeConfig, Refit, RolloutShape, Sees, Teacher,
@@ -86,7 +86,7 @@ pub struct DreamSettings {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=32))]
     ensemble: Option<u32>,
     /// Takes W times what the models differ by from a dream's reward.
-    #[arg(long, value_name = "W", value_parser = weight, requires = "ensemble")]
+    #[arg(long, value_name = "W", value_parser = args::weight, requires = "ensemble")]
     disagreement_penalty: Option<f64>,
     /// Later rounds also play episodes that go where the models differ.
     #[arg(long, requires = "ensemble")]
@@ -227,11 +227,6 @@ fn shape(text: &str) -> Result<RolloutShape, String> {
     Ok(RolloutShape { rollouts, depth })
 }
 
-fn weight(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok().filter(|n| (0.0..=1e6).contains(n));
-    number.ok_or_else(|| "expected a number from 0 to 1000000".to_owned())
-}
-
 fn temperature(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|n| (0.0..=100.0).contains(n));
     number.ok_or_else(|| "expected a number from 0 to 100".to_owned())
@@ -253,6 +248,11 @@ impl DreamSettings {
             if given && !fits {
                 anyhow::bail!("{flag} goes with --controller {controllers}");
             }
+        }
+        if self.controller == By::Gradient && self.disagreement_penalty.is_some() {
+            anyhow::bail!(
+                "--disagreement-penalty: the gradient goes through one world model; it goes with other values of --controller"
+            );
         }
         if self.planning == In::None && !self.learn_from_real {
             anyhow::bail!("--planning none leaves nothing to learn from but --learn-from-real");

@@ -95,6 +95,25 @@ pub struct EnsembleConfig {
     pub explores: bool,
 }
 
+/// Most Ms of an ensemble.
+const MOST_MEMBERS: usize = 32;
+
+impl EnsembleConfig {
+    /// That there can be such a one.
+    ///
+    /// # Errors
+    /// The setting, and what is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1..=MOST_MEMBERS).contains(&self.members) {
+            return Err(format!("members is {}, and must be from 1 to {MOST_MEMBERS}", self.members));
+        }
+        if !(0.0..=1e6).contains(&self.penalty) {
+            return Err(format!("penalty is {}, and must be from 0 to 1000000", self.penalty));
+        }
+        Ok(())
+    }
+}
+
 impl Default for EnsembleConfig {
     fn default() -> EnsembleConfig {
         EnsembleConfig { members: 1, penalty: 0.0, explores: false }

@@ -129,9 +129,6 @@ pub struct Dreamer {
     pub ensemble: EnsembleConfig,
 }
 
-/// Most Ms of a file.
-const MOST_MEMBERS: usize = 32;
-
 impl Dreamer {
     /// One that knows nothing.
     ///
@@ -208,10 +205,11 @@ impl Dreamer {
         // Files of one M say nothing of an ensemble.
         if opened.text("ensemble").is_ok() {
             let ensemble: EnsembleConfig = opened.json("ensemble")?;
-            if ensemble.members > MOST_MEMBERS || !ensemble.penalty.is_finite() {
-                let problem = format!("{} world models, a penalty of {}", ensemble.members, ensemble.penalty);
-                return Err(CheckpointError::Metadata { path: path.to_owned(), field: "ensemble", problem });
-            }
+            ensemble.check().map_err(|problem| CheckpointError::Metadata {
+                path: path.to_owned(),
+                field: "ensemble",
+                problem,
+            })?;
             dreamer.set_ensemble(ensemble);
         }
         let mut wanted = dreamer.tensors();

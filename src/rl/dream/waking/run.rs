@@ -2,7 +2,6 @@
 //! the last, whose M another run may begin with.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,7 @@ use super::shards::{self, ShardError, ShardHeader};
 use crate::rl::checkpoint::{self, CHECKPOINT_FORMAT, CheckpointError, Opened, VERSION, to_json};
 use crate::rl::dream::data::Trajectory;
 use crate::rl::metrics::Recorder;
-use crate::rl::run::{DrawConfig, RunError, checkpoint_path, keep_config, read_config_file};
+use crate::rl::run::{DrawConfig, RunError, RunSettings, checkpoint_path, keep_config, make_folder, read_config_file};
 
 /// Everything that a run was started with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +45,11 @@ pub struct DreamRunConfig {
     pub model_from: Option<String>,
     /// The settings.
     pub learn: LearnConfig,
+}
+
+impl RunSettings for DreamRunConfig {
+    const COMMAND: &str = "train-world-model";
+    const FIELD: &str = "learn";
 }
 
 impl DreamRunConfig {
@@ -110,10 +114,7 @@ impl DreamRun {
             let path = path.to_owned();
             move |source| RunError::Io { path, source }
         };
-        for part in ["checkpoint", "data"] {
-            let path = folder.join(part);
-            fs::create_dir_all(&path).map_err(io(&path))?;
-        }
+        make_folder(folder, &["checkpoint", "data"])?;
         keep_config(folder, config)?;
         if DreamRun::is_there(folder) {
             take_up(folder, learner)?;

@@ -65,6 +65,7 @@ impl LearnConfig {
     /// The setting, and what is wrong with it.
     pub fn check(&self) -> Result<(), String> {
         self.dreamer.check().map_err(|problem| format!("dreamer: {problem}"))?;
+        self.ensemble.check().map_err(|problem| format!("ensemble.{problem}"))?;
         let LearnConfig { fit, practice, ensemble, vision, .. } = self;
         let [rollouts, depth] = practice.rollouts.map_or([1, 1], |shape| [shape.rollouts, shape.depth]);
         for (name, value, least, most) in [
@@ -79,7 +80,6 @@ impl LearnConfig {
             ("practice.population", practice.population, 2, 10_000),
             ("practice.dreams", practice.dreams, 1, 10_000),
             ("practice.generations", practice.generations, 0, 100_000),
-            ("ensemble.members", ensemble.members, 1, 32),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(format!("{name} is {value}, and must be from {least} to {most}"));
@@ -92,7 +92,6 @@ impl LearnConfig {
             ("fit.blur", fit.blur, 0.0, 1e3),
             ("practice.sigma", practice.sigma, 1e-6, 1e3),
             ("practice.temperature", practice.temperature, 0.0, 100.0),
-            ("ensemble.penalty", ensemble.penalty, 0.0, 1e6),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(format!("{name} is {value}, and must be from {least} to {most}"));
@@ -101,6 +100,11 @@ impl LearnConfig {
         let by_ppo = practice.teacher == Teacher::Ppo;
         if !by_ppo && (practice.planning != Planning::Dream || practice.from_real) {
             return Err("practice.planning and practice.from_real go with the teacher ppo".to_owned());
+        }
+        if practice.teacher == Teacher::Gradient && ensemble.penalty > 0.0 {
+            return Err(
+                "ensemble.penalty: the gradient goes through one world model; it goes with other teachers".to_owned()
+            );
         }
         if practice.generations == 0 && !practice.from_real {
             return Err(
@@ -133,6 +137,8 @@ mod tests {
             (fit(|c| c.practice.planning = Planning::Replay), "teacher ppo"),
             (fit(|c| c.practice.generations = 0), "practice.from_real"),
             (fit(|c| c.ensemble.members = 33), "ensemble.members is 33"),
+            (fit(|c| c.dreamer.horizon = 1 << 50), "dreamer: horizon is"),
+            (fit(|c| c.dreamer.reward_scale = 1e300), "dreamer: reward_scale is"),
             (fit(|c| c.dreamer.model.hidden = 0), "dreamer: hidden is 0"),
         ] {
             assert!(problem.contains(name), "{problem}");

@@ -172,10 +172,15 @@ impl Learner<'_> {
         regress::learn(&mut self.student, &rollouts, &settings, random)
     }
 
-    /// What is told of an update; C becomes the student.
-    fn noted(&mut self, update: &Update) -> Metrics {
+    /// C becomes the student.
+    fn take_over(&mut self) {
         self.state.controller = self.student.controller();
         self.state.student_steps = self.student.steps();
+    }
+
+    /// What is told of an update; C becomes the student.
+    fn noted(&mut self, update: &Update) -> Metrics {
+        self.take_over();
         Metrics::from([
             ("dream/return_mean", update.mean / self.config.dreamer.reward_scale),
             ("practice/policy_loss", update.policy_loss),
@@ -208,8 +213,7 @@ impl Learner<'_> {
         let draws = dream.len();
         let mut chance = Chance { temperature: self.config.practice.temperature, random: &mut random, draws };
         let ascent = ascend(&mut self.student, dream, depth, &mut chance);
-        self.state.controller = self.student.controller();
-        self.state.student_steps = self.student.steps();
+        self.take_over();
         let metrics = Metrics::from([
             ("dream/return_mean", ascent.mean / self.config.dreamer.reward_scale),
             ("practice/gradient", ascent.norm),
@@ -225,8 +229,7 @@ impl Learner<'_> {
         let temperature = 0.0;
         let plan = Plan { depth: DEPTH, paths: 1, temperature, proposals: Proposals::Controller };
         let lesson = lesson(&mut self.student, &dream, &plan, &mut random);
-        self.state.controller = self.student.controller();
-        self.state.student_steps = self.student.steps();
+        self.take_over();
         let metrics =
             Metrics::from([("practice/imitation_loss", lesson.loss), ("practice/agreement", lesson.agreement)]);
         (lesson.steps, metrics)
