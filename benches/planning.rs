@@ -102,8 +102,9 @@ fn run(config: LearnConfig, (planning, shape): (&str, &str), name: &str, rules: 
         let round = learner.state().round;
         let unit = learner.advance();
         played = unit.metrics.get("charts/episodic_return").copied().unwrap_or(played);
-        if let Some(real) = unit.metrics.get("return/true_slots") {
-            let state = learner.state();
+        let state = learner.state();
+        // What it is worth before any dream is judged, too.
+        if let Some(real) = unit.metrics.get("return/true_slots").filter(|_| state.round > round) {
             println!(
                 "{name},{planning},{shape},{},{round},{},{},{played:.4},{real:.4},{:.1}",
                 config.seed,
