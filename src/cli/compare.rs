@@ -1,6 +1,5 @@
 //! `graphopt compare`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -8,10 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::args::{DeviceArgs, DimArgs};
-use super::{Answer, args, terminal, units};
+use super::{Answer, args, opaque, terminal, units};
 use crate::formats::Imported;
-use crate::formats::model::{Foreign, ModelAttr, ModelNode, ValueInfo};
-use crate::graph::{Graph, NodeId, Op, ValueRef};
+use crate::graph::{Graph, ValueRef};
 use crate::runtime::{self, CompareOptions, Equivalence, Errors};
 
 /// Compares two models: same inputs and outputs, then the same results on random inputs.
@@ -19,7 +17,8 @@ use crate::runtime::{self, CompareOptions, Equivalence, Errors};
 /// The results of A in f64 are the reference. In its own types, B may be off by 1e-5 of an
 /// output's magnitude or by four times A's own rounding error. The difference in f64 is
 /// reported too: up to the rounding of weights that were computed ahead of time, it tells a
-/// rewrite from a change. Exit code 1 if the models differ.
+/// rewrite from a change. Nodes of operators that are not known cannot be run: they must be the
+/// same, attributes and all. Exit code 1 if the models differ.
 #[derive(Args, Debug)]
 #[command(
     verbatim_doc_comment,
@@ -58,7 +57,7 @@ impl Compare {
             Ok(imported)
         };
         let (first, second) = (open(&self.first)?, open(&self.second)?);
-        let of_opaque = opaque_differences(&first, &second);
+        let of_opaque = opaque::differences(&first, &second);
         let (first, second) = (first.graph, second.graph);
         let sizes = self.dims.sizes()?;
         for name in sizes.keys() {
@@ -99,71 +98,6 @@ impl Compare {
 fn has_dim(graph: &Graph, name: &str) -> bool {
     let types = graph.inputs().iter().filter_map(|&id| graph.facts(ValueRef::first(id)).ty.as_ref());
     types.flat_map(|ty| ty.shape.iter()).any(|dim| dim.as_symbol() == Some(name))
-}
-
-/// Where opaque nodes that stand for one another are not the same. Nobody runs them: that they compute the same is known only if
-/// they are the same operator with the same attributes. Their operands are compared as values.
-fn opaque_differences(first: &Imported, second: &Imported) -> Vec<String> {
-    let (firsts, seconds) = (opaque_nodes(first), opaque_nodes(second));
-    let pairs = firsts.iter().filter_map(|(result, a)| Some((result, *a, *seconds.get(result)?)));
-    let mut found = Vec::new();
-    for (result, a, b) in pairs {
-        let operator = |node: &ModelNode| [node.domain.clone(), node.op.clone(), node.overload.clone()];
-        if operator(a) != operator(b) {
-            found.push(format!("opaque node {result:?} is {} and {}", label(a), label(b)));
-            continue;
-        }
-        let names: BTreeSet<&String> = a.attrs.keys().chain(b.attrs.keys()).collect();
-        let differ = names.into_iter().filter(|name| !is_same(a.attrs.get(*name), b.attrs.get(*name)));
-        found.extend(differ.map(|name| format!("opaque node {result:?} ({}) has another {name:?}", label(a))));
-        let functions = |imported: &Imported| imported.model.extra.functions.iter().cloned().collect::<BTreeSet<_>>();
-        if !a.domain.is_empty() && functions(first) != functions(second) {
-            found.push(format!("opaque node {result:?} ({}) may be a function, and these differ", label(a)));
-        }
-    }
-    let seconds = &second.model.foreign_weights;
-    let is_another = |(name, weight): &(&String, &Foreign)| seconds.get(*name).is_some_and(|other| other != *weight);
-    let differ = first.model.foreign_weights.iter().filter(is_another);
-    found.extend(differ.map(|(name, _)| format!("weight {name:?}, of a type that is not read, is another")));
-    found
-}
-
-/// Opaque nodes as the file says them, by the first of their results.
-fn opaque_nodes(imported: &Imported) -> BTreeMap<&str, &ModelNode> {
-    let node = |id: NodeId| match &imported.graph.node(id).op {
-        Op::Opaque(opaque) => imported.model.nodes.get(opaque.origin),
-        _ => None,
-    };
-    let nodes = imported.graph.node_ids().filter_map(node);
-    nodes.filter_map(|node| Some((node.outputs.iter().find(|name| !name.is_empty())?.as_str(), node))).collect()
-}
-
-fn label(node: &ModelNode) -> String {
-    if node.domain.is_empty() { node.op.clone() } else { format!("{}.{}", node.domain, node.op) }
-}
-
-/// Equal to the bit.
-fn is_same(a: Option<&ModelAttr>, b: Option<&ModelAttr>) -> bool {
-    let bits = |floats: &[f32]| floats.iter().map(|f| f.to_bits()).collect::<Vec<u32>>();
-    match (a, b) {
-        (Some(ModelAttr::Float(a)), Some(ModelAttr::Float(b))) => a.to_bits() == b.to_bits(),
-        (Some(ModelAttr::Floats(a)), Some(ModelAttr::Floats(b))) => bits(a) == bits(b),
-        (Some(ModelAttr::Graph(a)), Some(ModelAttr::Graph(b))) => {
-            let node = |n: &ModelNode| (n.domain.clone(), n.op.clone(), n.inputs.clone(), n.outputs.clone());
-            let names = |values: &[ValueInfo]| values.iter().map(|v| v.name.clone()).collect::<Vec<_>>();
-            names(&a.inputs) == names(&b.inputs)
-                && names(&a.outputs) == names(&b.outputs)
-                && a.weights.len() == b.weights.len()
-                && a.weights.iter().all(|(name, w)| b.weights.get(name).is_some_and(|other| other.tensor == w.tensor))
-                && a.foreign_weights == b.foreign_weights
-                && a.nodes.len() == b.nodes.len()
-                && a.nodes.iter().zip(&b.nodes).all(|(a, b)| {
-                    let names: BTreeSet<&String> = a.attrs.keys().chain(b.attrs.keys()).collect();
-                    node(a) == node(b) && names.into_iter().all(|name| is_same(a.attrs.get(name), b.attrs.get(name)))
-                })
-        }
-        (a, b) => a == b,
-    }
 }
 
 /// The comparison as fields of a JSON document.

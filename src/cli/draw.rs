@@ -70,7 +70,7 @@ impl FamilyArg {
     }
 }
 
-/// No graph that is drawn has fewer nodes.
+/// With fewer nodes there is hardly a piece of a model to draw.
 const LEAST_NODES: i64 = 12;
 /// A drawn graph gains so much at least, as a share: there is something to learn.
 const LEAST_GAIN: f64 = 0.01;

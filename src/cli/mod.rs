@@ -16,6 +16,7 @@ mod inspect;
 mod interrupt;
 mod latency;
 mod models;
+mod opaque;
 mod optimise;
 mod outputs;
 mod page;

@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use super::agents::{self, OnOneThread};
 use super::args::{DeviceArgs, DimArgs, ReachArg, RuleArgs};
 use super::latency::{self, LatencyArgs};
-use super::{Answer, args, interrupt, report, terminal, units};
+use super::{Answer, args, interrupt, outputs, report, terminal, units};
 use crate::cost::{self, CostModel, DeviceProfile, Measured, Roofline};
 use crate::formats::{self, Imported, model::Format};
 use crate::rewrite::RuleSet;
@@ -321,19 +321,7 @@ impl Optimise {
         if Format::of(&path).is_none() {
             bail!("{}: a model's file ends in .onnx or .json", path.display());
         }
-        if path.is_dir() {
-            bail!("{}: this is a folder", path.display());
-        }
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            bail!("{}: there is no folder {}", path.display(), folder.display());
-        }
-        if let (Ok(input), Ok(output)) = (self.model.canonicalize(), path.canonicalize())
-            && input == output
-        {
-            bail!("{}: this is the input, which is never written over", path.display());
-        }
-        formats::check_writable(&path).with_context(|| path.display().to_string())?;
+        outputs::check(&path, &[&self.model])?;
         Ok(Some(path))
     }
 }

@@ -13,15 +13,26 @@ pub fn check(path: &Path, others: &[&Path]) -> anyhow::Result<()> {
         bail!("{}: this is a folder", path.display());
     }
     if others.iter().any(|other| place(other) == place(path)) {
-        bail!("{}: the command reads this file, or writes it as another of its outputs", path.display());
+        bail!(
+            "{}: the command reads this file, or writes it as another of its outputs: it is never written over",
+            path.display()
+        );
+    }
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        bail!("{}: there is no folder {}", path.display(), folder.display());
     }
     formats::check_writable(path).with_context(|| path.display().to_string())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Where a path leads: to a file that is there, or to one that would be made.
 fn place(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).join(path.file_name().unwrap_or_default())
     })
 }
@@ -62,7 +73,7 @@ mod tests {
             assert!(check(path, &others).unwrap_err().to_string().contains("reads this file"));
         }
         assert!(check(folder.path(), &[]).unwrap_err().to_string().contains("folder"));
-        assert!(check(&folder.path().join("none/a.json"), &[]).is_err());
+        assert!(check(&folder.path().join("none/a.json"), &[]).unwrap_err().to_string().contains("there is no folder"));
         for path in [&a, &old, &empty] {
             check_replaces(path, "graphopt-latency").unwrap();
         }

@@ -1,7 +1,7 @@
 //! `graphopt verify-substitutions`.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::cross_check::{CrossCheck, Solver};
-use super::{Answer, args, terminal, units};
+use super::{Answer, args, outputs, terminal, units};
 use crate::formats::write_atomically;
 use crate::rewrite::RuleSet;
 use crate::substitution::{
@@ -67,6 +67,10 @@ struct Verdict<'a> {
 impl VerifySubstitutions {
     /// Runs the command.
     pub fn run(&self) -> anyhow::Result<Answer> {
+        if let Some(path) = &self.smt_lib {
+            let library: Vec<&Path> = self.file.as_deref().into_iter().collect();
+            outputs::check(path, &library)?;
+        }
         let name = self.file.as_ref().map_or("built-in".to_owned(), |file| file.display().to_string());
         let loaded = match &self.file {
             Some(file) => args::loaded(file, self.unproved),
